@@ -1,0 +1,130 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Scope says for whom a transaction acts. The row policies of the schema read it:
+// a row of a tenant's table is visible when its organization_id equals
+// Organization; rows that belong to a person (seats, memberships) also when their
+// person_id equals Person.
+type Scope struct {
+	Organization string // UUID of the tenant whose data is touched; "" for none
+	Person       string // UUID of the person acting; "" for the system
+}
+
+// nobody stands in for an empty id in a Scope: the nil UUID owns no rows, so a
+// transaction without organization sees no tenant data (default deny).
+const nobody = "00000000-0000-0000-0000-000000000000"
+
+// DB opens transactions. Rooms get a DB and through it a [Tx], never the pool.
+type DB struct {
+	pool  *pgxpool.Pool    // immutable; connects as consilium_app
+	clock func() time.Time // immutable
+	tell  Tell             // immutable; may be nil
+}
+
+// Tell is called inside the transaction for each event with people to be told.
+// cmd gives one that inserts a River job; nil tells nobody.
+type Tell func(ctx context.Context, tx pgx.Tx, leaf int64, e Event) error
+
+// Config wires a DB.
+type Config struct {
+	Pool  *pgxpool.Pool
+	Clock func() time.Time // nil: time.Now
+	Tell  Tell
+}
+
+// New returns a DB on the application role's pool.
+func New(c Config) *DB {
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	return &DB{pool: c.Pool, clock: c.Clock, tell: c.Tell}
+}
+
+// Now is the service's clock, in UTC and truncated to microseconds, which is what
+// PostgreSQL keeps.
+func (db *DB) Now() time.Time { return db.clock().UTC().Truncate(time.Microsecond) }
+
+// Tx is a transaction in a scope. It collects the events of the command.
+type Tx struct {
+	pgx.Tx
+	// Scope is what the transaction was opened with.
+	Scope  Scope
+	now    time.Time
+	events []Event
+}
+
+// Now is the instant of the command: one for the whole transaction.
+func (tx *Tx) Now() time.Time { return tx.now }
+
+// Append adds an event to the log when the transaction commits. Instant is set by
+// the transaction. See [Event].
+func (tx *Tx) Append(e Event) { tx.events = append(tx.events, e) }
+
+// Write runs fn in one read-committed transaction in the given scope and appends
+// the events fn collected as its last statements. fn's error rolls everything back
+// and is returned as it is. fn is run once: callers that retry on serialization or
+// deadlock call Write again.
+func (db *DB) Write(ctx context.Context, s Scope, fn func(tx *Tx) error) error {
+	return db.begin(ctx, s, pgx.TxOptions{}, func(tx *Tx) error {
+		if err := fn(tx); err != nil {
+			return err
+		}
+		return db.flush(ctx, tx)
+	})
+}
+
+// Read runs fn in one read-only transaction in the given scope.
+func (db *DB) Read(ctx context.Context, s Scope, fn func(tx *Tx) error) error {
+	return db.begin(ctx, s, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx *Tx) error {
+		if err := fn(tx); err != nil {
+			return err
+		}
+		if len(tx.events) > 0 {
+			return errors.New("audit: event appended in a read transaction")
+		}
+		return nil
+	})
+}
+
+func (db *DB) begin(ctx context.Context, s Scope, o pgx.TxOptions, fn func(tx *Tx) error) error {
+	return pgx.BeginTxFunc(ctx, db.pool, o, func(ptx pgx.Tx) error {
+		if err := Enter(ctx, ptx, s); err != nil {
+			return err
+		}
+		return fn(&Tx{Tx: ptx, Scope: s, now: db.Now()})
+	})
+}
+
+// Enter sets the scope of a running transaction until its end. A command that
+// finds out whose data it touches (a specialist opening a case of another clinic)
+// enters that clinic with it after the membership was checked; events appended
+// later belong to the new scope. The settings are local to the transaction: they
+// never reach the next borrower of the connection.
+func Enter(ctx context.Context, tx pgx.Tx, s Scope) error {
+	org, person := s.Organization, s.Person
+	if org == "" {
+		org = nobody
+	}
+	if person == "" {
+		person = nobody
+	}
+	_, err := tx.Exec(ctx, `
+		select set_config('consilium.organization', $1, true),
+		       set_config('consilium.person', $2, true)`, org, person)
+	if err != nil {
+		return fmt.Errorf("enter scope: %w", err)
+	}
+	if t, ok := tx.(*Tx); ok {
+		t.Scope = s
+	}
+	return nil
+}
