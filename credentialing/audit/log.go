@@ -5,12 +5,10 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
-	"github.com/gowebpki/jcs"
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -77,7 +75,7 @@ func (db *DB) appendLeaf(ctx context.Context, tx *Tx, index int64, e Event, r tl
 	var detail, salt []byte
 	if len(e.Detail) > 0 {
 		var err error
-		if detail, err = canonical(e.Detail); err != nil {
+		if detail, err = Canonical(e.Detail); err != nil {
 			return fmt.Errorf("audit: detail of %s: %w", e.Act, err)
 		}
 		salt = make([]byte, 32)
@@ -87,7 +85,7 @@ func (db *DB) appendLeaf(ctx context.Context, tx *Tx, index int64, e Event, r tl
 		sum := sha256.Sum256(append(append([]byte(nil), salt...), detail...))
 		body.DetailCommitment = hex.EncodeToString(sum[:])
 	}
-	data, err := canonical(body)
+	data, err := Canonical(body)
 	if err != nil {
 		return fmt.Errorf("audit: leaf of %s: %w", e.Act, err)
 	}
@@ -153,15 +151,6 @@ func hashReader(ctx context.Context, tx pgx.Tx) tlog.HashReader {
 		}
 		return out, nil
 	})
-}
-
-// canonical is the RFC 8785 form of a value's JSON.
-func canonical(v any) ([]byte, error) {
-	raw, err := json.Marshal(v)
-	if err != nil {
-		return nil, err
-	}
-	return jcs.Transform(raw)
 }
 
 func nullableUUID(s string) (any, error) {
