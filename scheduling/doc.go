@@ -1,0 +1,12 @@
+// Package scheduling finds and books the time at which a patient, a local
+// physician, a specialist and, where needed, interpreters can all meet: each in a
+// zone of their own, each permitted to do their part at that instant.
+//
+// An [Availability] is civil: weekday, wall clock, IANA zone. [Resolve] is the one
+// function that turns a civil time into an instant, from zone data that the binary
+// carries. [Find] is the search as a function of values; [Service] reads what the
+// search needs, books in one transaction and keeps the appointments. That nobody
+// sits in two places at once is kept by a constraint of the database, not by a check.
+//
+// What scheduling must know of a case it asks through [CaseFacts].
+package scheduling

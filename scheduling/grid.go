@@ -1,0 +1,192 @@
+package scheduling
+
+import (
+	"fmt"
+	"iter"
+	"math/bits"
+	"slices"
+	"time"
+)
+
+// grid numbers the starts that a query may find: for each stretch in which the grid
+// zone's offset is constant, the instants at which its clock reads a multiple of
+// the grid. Numbering starts instead of cells keeps masks exact off the grid, for
+// any grid and any offset.
+type grid struct {
+	from, to int64 // of the query, Unix seconds
+	step     int64 // seconds
+	runs     []run
+	n        int
+}
+
+// run is count starts from first on, numbered from base.
+type run struct {
+	first, count int64
+	base         int
+}
+
+func newGrid(q Query) (*grid, error) {
+	dur, step := int64(q.Duration/time.Second), int64(q.Grid/time.Second)
+	g := &grid{from: ceilUnix(q.From), to: q.To.Unix(), step: step}
+	switch {
+	case dur < 1 || q.Duration%time.Second != 0:
+		return nil, fmt.Errorf("%w: duration %v", ErrInvalidSearch, q.Duration)
+	case step < 1 || q.Grid%time.Second != 0:
+		return nil, fmt.Errorf("%w: grid %v", ErrInvalidSearch, q.Grid)
+	case g.to-g.from > maxSearchSpan:
+		return nil, fmt.Errorf("%w: more than %d days", ErrInvalidSearch, maxSearchSpan/daySeconds)
+	case g.to-g.from > 0 && (g.to-g.from)/step > maxGridPoints:
+		return nil, fmt.Errorf("%w: grid %v is too fine for the range", ErrInvalidSearch, q.Grid)
+	}
+	zone := q.GridZone
+	if zone == "" {
+		zone = "UTC"
+	}
+	loc, err := LoadZone(zone)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalidSearch, err)
+	}
+	last := g.to - dur // the latest start
+	if last < g.from {
+		return g, nil
+	}
+	for _, r := range newClock(loc, g.from, last+1) {
+		first := r.start + floorMod(-(r.start+r.off), step)
+		if end := min(r.end-1, last); first <= end {
+			n := (end-first)/step + 1
+			g.runs = append(g.runs, run{first: first, count: n, base: g.n})
+			g.n += int(n)
+		}
+	}
+	return g, nil
+}
+
+// at is the instant of start i.
+func (g *grid) at(i int) int64 {
+	k, ok := slices.BinarySearchFunc(g.runs, i, func(r run, i int) int { return r.base - i })
+	if !ok {
+		k--
+	}
+	return g.runs[k].first + int64(i-g.runs[k].base)*g.step
+}
+
+// mask has a bit for each start of a grid.
+type mask []uint64
+
+func (g *grid) none() mask { return make(mask, (g.n+63)/64) }
+
+func (g *grid) all() mask {
+	m := g.none()
+	m.fill(0, g.n)
+	return m
+}
+
+// set allows the starts in [lo, hi], both inclusive.
+func (g *grid) set(m mask, lo, hi int64) {
+	g.each(lo, hi, func(i, j int) { m.fill(i, j) })
+}
+
+// clear forbids the starts in [lo, hi], both inclusive.
+func (g *grid) clear(m mask, lo, hi int64) {
+	g.each(lo, hi, func(i, j int) { m.erase(i, j) })
+}
+
+// each calls f with the numbers [i, j) of the starts in [lo, hi], run by run.
+func (g *grid) each(lo, hi int64, f func(i, j int)) {
+	for _, r := range g.runs {
+		end := r.first + (r.count-1)*g.step
+		if lo > end {
+			continue
+		}
+		if hi < r.first {
+			return
+		}
+		a, b := int64(0), r.count-1
+		if lo > r.first {
+			a = (lo - r.first + g.step - 1) / g.step
+		}
+		if hi < end {
+			b = (hi - r.first) / g.step
+		}
+		if a <= b {
+			f(r.base+int(a), r.base+int(b)+1)
+		}
+	}
+}
+
+// inside is the mask of starts whose whole duration lies in one of the spans.
+func (g *grid) inside(spans []span, dur int64) mask {
+	m := g.none()
+	for _, s := range spans {
+		g.set(m, s.start, s.end-dur)
+	}
+	return m
+}
+
+// fill sets the bits [i, j).
+func (m mask) fill(i, j int) {
+	for i < j {
+		n := min(64-i%64, j-i)
+		m[i/64] |= ^uint64(0) >> (64 - n) << (i % 64)
+		i += n
+	}
+}
+
+// erase clears the bits [i, j).
+func (m mask) erase(i, j int) {
+	for i < j {
+		n := min(64-i%64, j-i)
+		m[i/64] &^= ^uint64(0) >> (64 - n) << (i % 64)
+		i += n
+	}
+}
+
+func (m mask) and(o mask) {
+	for i := range m {
+		m[i] &= o[i]
+	}
+}
+
+func (m mask) or(o mask) {
+	for i := range m {
+		m[i] |= o[i]
+	}
+}
+
+// orBoth adds the bits that a and b have both.
+func (m mask) orBoth(a, b mask) {
+	for i := range m {
+		m[i] |= a[i] & b[i]
+	}
+}
+
+func (m mask) has(i int) bool { return m[i/64]>>(i%64)&1 == 1 }
+
+func (m mask) count() int {
+	n := 0
+	for _, w := range m {
+		n += bits.OnesCount64(w)
+	}
+	return n
+}
+
+// first is the lowest bit set, -1 if none is.
+func (m mask) first() int {
+	for i := range m.bits() {
+		return i
+	}
+	return -1
+}
+
+// bits yields the bits set, ascending.
+func (m mask) bits() iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for k, w := range m {
+			for ; w != 0; w &= w - 1 {
+				if !yield(k*64 + bits.TrailingZeros64(w)) {
+					return
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,377 @@
+package scheduling
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// ErrInvalidSearch means that a query asks for something without meaning: no
+// duration, a candidate nobody knows, a range too long.
+var ErrInvalidSearch = errors.New("scheduling: invalid search")
+
+const (
+	maxSearchSpan = 10 * 366 * daySeconds // of one query
+	maxGridPoints = 1 << 22               // starts that one query may try
+)
+
+// Party is one person as the search sees them.
+type Party struct {
+	ID           string
+	Hours        Hours
+	Busy         []Range // taken, with the buffers of what takes it inside
+	BufferBefore time.Duration
+	BufferAfter  time.Duration
+	MinNotice    time.Duration
+	MaxAhead     *time.Duration // nil is no limit
+	// Permitted are the stretches in which the person may do their part; a slot lies
+	// inside one of them. nil is no limit, empty is never.
+	Permitted []Range
+	Licence   *LicenseSpan
+	Pairs     [][2]string // interpreters: language pairs, in either direction
+}
+
+// LicenseSpan is [00:00 of From, 00:00 of the day after Through) in Zone, the zone
+// of the licensing body. Nil is open.
+type LicenseSpan struct {
+	Zone    string `json:"zone"`
+	From    *Date  `json:"from,omitempty"`
+	Through *Date  `json:"through,omitempty"`
+}
+
+// Pool asks for at least one of several people. A slot lists all that are free.
+type Pool struct {
+	Role       string
+	Candidates []string
+}
+
+// Interpretation asks for an interpreter of a pair, or for two who relay through a
+// pivot language, in the order of preference given.
+type Interpretation struct {
+	Between [2]string
+	Pivots  []string
+}
+
+// Query is what Find looks for. A slot starts at From or later, ends at To or
+// earlier, and its start reads a multiple of Grid on GridZone's clock.
+type Query struct {
+	From, To  time.Time
+	Duration  time.Duration
+	Grid      time.Duration
+	GridZone  string // "" is UTC
+	Now       time.Time
+	AnyOf     []Pool
+	Interpret *Interpretation
+}
+
+// Found is a start at which everybody can meet.
+type Found struct {
+	Start        time.Time
+	Candidates   map[string][]string // free people of each pool by role, sorted by id
+	Interpreters []string            // one, or two for a relay in the order of the legs
+}
+
+// Find lists the starts at which all parties, one of each pool and the interpreters
+// asked for are free, ascending. It reads no clock and no database.
+func Find(q Query, parties, interpreters []Party) ([]Found, error) {
+	s, err := newSearch(q, parties, interpreters)
+	if err != nil {
+		return nil, err
+	}
+	return s.found(), nil
+}
+
+// search holds a query as masks of allowed starts.
+type search struct {
+	q            Query
+	grid         *grid
+	parties      []*person // in the order given
+	required     []*person // those of no pool
+	pools        []pool
+	interpreters []*person // sorted by id
+}
+
+type pool struct {
+	role       string
+	candidates []*person // sorted by id
+}
+
+// person is a Party with a mask of allowed starts for each limit, so that causes
+// can be counted; free is their conjunction.
+type person struct {
+	party  Party
+	limits [limitCount]mask
+	free   mask
+}
+
+// The limits of one person that the search keeps apart.
+const (
+	limitHours = iota
+	limitBusy
+	limitNotice
+	limitHorizon
+	limitLicense
+	limitCount
+)
+
+func newSearch(q Query, parties, interpreters []Party) (*search, error) {
+	g, err := newGrid(q)
+	if err != nil {
+		return nil, err
+	}
+	s := &search{q: q, grid: g}
+	byID := make(map[string]*person, len(parties))
+	for _, p := range parties {
+		if byID[p.ID] != nil {
+			return nil, fmt.Errorf("%w: party %q stands twice", ErrInvalidSearch, p.ID)
+		}
+		one, err := g.person(q, p)
+		if err != nil {
+			return nil, err
+		}
+		byID[p.ID] = one
+		s.parties = append(s.parties, one)
+	}
+	pooled := map[string]bool{}
+	for _, a := range q.AnyOf {
+		ids := slices.Clone(a.Candidates)
+		slices.Sort(ids)
+		p := pool{role: a.Role}
+		for _, id := range slices.Compact(ids) {
+			one := byID[id]
+			if one == nil {
+				return nil, fmt.Errorf("%w: candidate %q of %q is no party", ErrInvalidSearch, id, a.Role)
+			}
+			pooled[id] = true
+			p.candidates = append(p.candidates, one)
+		}
+		s.pools = append(s.pools, p)
+	}
+	for _, p := range s.parties {
+		if !pooled[p.party.ID] {
+			s.required = append(s.required, p)
+		}
+	}
+	if q.Interpret != nil {
+		for _, p := range interpreters {
+			one, err := g.person(q, p)
+			if err != nil {
+				return nil, err
+			}
+			s.interpreters = append(s.interpreters, one)
+		}
+		slices.SortStableFunc(s.interpreters, func(a, b *person) int { return strings.Compare(a.party.ID, b.party.ID) })
+	}
+	return s, nil
+}
+
+// person paints the limits of one party.
+func (g *grid) person(q Query, p Party) (*person, error) {
+	o := &person{party: p}
+	dur := int64(q.Duration / time.Second)
+	w, err := p.Hours.windows(g.from, g.to)
+	if err != nil {
+		return nil, fmt.Errorf("hours of %s: %w", p.ID, err)
+	}
+	o.limits[limitHours] = g.inside(w, dur)
+
+	busy := g.all()
+	before, after := seconds(p.BufferBefore), seconds(p.BufferAfter)
+	for _, r := range p.Busy {
+		if b := r.span(); b.start < b.end {
+			g.clear(busy, b.start-dur-after+1, b.end+before-1) // both ends stay allowed
+		}
+	}
+	o.limits[limitBusy] = busy
+
+	o.limits[limitNotice] = g.none()
+	g.set(o.limits[limitNotice], ceilUnix(q.Now.Add(p.MinNotice)), g.to)
+	if p.MaxAhead == nil {
+		o.limits[limitHorizon] = g.all()
+	} else {
+		o.limits[limitHorizon] = g.none()
+		g.set(o.limits[limitHorizon], g.from, q.Now.Add(*p.MaxAhead).Unix())
+	}
+
+	license := g.all()
+	if p.Permitted != nil {
+		license = g.inside(permittedSpans(p.Permitted), dur)
+	}
+	if p.Licence != nil {
+		l, err := p.Licence.span()
+		if err != nil {
+			return nil, fmt.Errorf("license of %s: %w", p.ID, err)
+		}
+		license.and(g.inside([]span{l}, dur))
+	}
+	o.limits[limitLicense] = license
+	o.free = o.without(-1)
+	return o, nil
+}
+
+// without is the person's mask with one limit lifted; -1 lifts none.
+func (o *person) without(limit int) mask {
+	var m mask
+	for i, l := range o.limits {
+		switch {
+		case i == limit:
+		case m == nil:
+			m = slices.Clone(l)
+		default:
+			m.and(l)
+		}
+	}
+	return m
+}
+
+func seconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }
+
+func permittedSpans(ranges []Range) []span {
+	out := make([]span, 0, len(ranges))
+	for _, r := range ranges {
+		if s := r.inner(); s.start < s.end {
+			out = append(out, s)
+		}
+	}
+	return mergeSpans(out)
+}
+
+// span is the license in Unix seconds.
+func (l LicenseSpan) span() (span, error) {
+	s := span{start: -1 << 60, end: 1 << 60}
+	loc, err := LoadZone(l.Zone)
+	if err != nil {
+		return s, err
+	}
+	if l.From != nil {
+		s.start = ResolveWall(loc, Wall{*l.From, 0}).Unix()
+	}
+	if l.Through != nil {
+		s.end = ResolveWall(loc, Wall{*l.Through + 1, 0}).Unix()
+	}
+	return s, nil
+}
+
+// common is the mask of starts at which everybody can.
+func (s *search) common() mask {
+	m := s.people()
+	m.and(s.interpreted())
+	return m
+}
+
+// people is the mask of the required and the pools, without interpreters.
+func (s *search) people() mask {
+	m := s.grid.all()
+	for _, p := range s.required {
+		m.and(p.free)
+	}
+	for _, p := range s.pools {
+		any := s.grid.none()
+		for _, c := range p.candidates {
+			any.or(c.free)
+		}
+		m.and(any)
+	}
+	return m
+}
+
+// interpreted is the mask of starts with an interpreter or a relay, all if none is
+// asked for.
+func (s *search) interpreted() mask {
+	in := s.q.Interpret
+	if in == nil {
+		return s.grid.all()
+	}
+	m := s.grid.none()
+	for _, p := range s.interpreters {
+		if p.party.interprets(in.Between[0], in.Between[1]) {
+			m.or(p.free)
+		}
+	}
+	for _, pivot := range in.Pivots {
+		for _, leg := range s.legs(pivot) {
+			m.orBoth(leg[0].free, leg[1].free)
+		}
+	}
+	return m
+}
+
+// legs are the pairs of two different people who can relay through the pivot, the
+// first leg's lowest id first.
+func (s *search) legs(pivot string) [][2]*person {
+	var out [][2]*person
+	between := s.q.Interpret.Between
+	for i, a := range s.interpreters {
+		if !a.party.interprets(between[0], pivot) {
+			continue
+		}
+		for j, b := range s.interpreters {
+			if i != j && a.party.ID != b.party.ID && b.party.interprets(pivot, between[1]) {
+				out = append(out, [2]*person{a, b})
+			}
+		}
+	}
+	return out
+}
+
+// interprets tells whether the pair is one of the party's, in either direction.
+func (p Party) interprets(a, b string) bool {
+	for _, pair := range p.Pairs {
+		if sameTag(pair[0], a) && sameTag(pair[1], b) || sameTag(pair[0], b) && sameTag(pair[1], a) {
+			return true
+		}
+	}
+	return false
+}
+
+// sameTag compares BCP 47 tags, which have no case (RFC 5646 §2.1.1).
+func sameTag(a, b string) bool { return strings.EqualFold(a, b) }
+
+// found fills in the people of each common start.
+func (s *search) found() []Found {
+	m := s.common()
+	out := make([]Found, 0, m.count())
+	var relays [][2]*person
+	if s.q.Interpret != nil {
+		for _, pivot := range s.q.Interpret.Pivots {
+			relays = append(relays, s.legs(pivot)...)
+		}
+	}
+	for i := range m.bits() {
+		f := Found{Start: time.Unix(s.grid.at(i), 0).UTC()}
+		for _, p := range s.pools {
+			if f.Candidates == nil {
+				f.Candidates = make(map[string][]string, len(s.pools))
+			}
+			for _, c := range p.candidates {
+				if c.free.has(i) {
+					f.Candidates[p.role] = append(f.Candidates[p.role], c.party.ID)
+				}
+			}
+		}
+		if s.q.Interpret != nil {
+			f.Interpreters = s.interpretersAt(i, relays)
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+// interpretersAt picks a direct interpreter before a relay, the pivots in order,
+// the lowest id first.
+func (s *search) interpretersAt(i int, relays [][2]*person) []string {
+	between := s.q.Interpret.Between
+	for _, p := range s.interpreters {
+		if p.free.has(i) && p.party.interprets(between[0], between[1]) {
+			return []string{p.party.ID}
+		}
+	}
+	for _, r := range relays {
+		if r[0].free.has(i) && r[1].free.has(i) {
+			return []string{r[0].party.ID, r[1].party.ID}
+		}
+	}
+	return nil
+}
