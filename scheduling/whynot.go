@@ -1,0 +1,159 @@
+package scheduling
+
+import (
+	"slices"
+	"time"
+)
+
+// LimitKind names what keeps a start from being offered.
+type LimitKind string
+
+// The limits that a search keeps apart.
+const (
+	LimitHours       LimitKind = "hours"
+	LimitBusy        LimitKind = "busy" // with buffers
+	LimitNotice      LimitKind = "notice"
+	LimitHorizon     LimitKind = "horizon"
+	LimitLicense     LimitKind = "license"
+	LimitInterpreter LimitKind = "interpreter"
+	LimitRange       LimitKind = "range" // the range asked for is shorter than the visit
+)
+
+var personLimits = [limitCount]LimitKind{
+	limitHours: LimitHours, limitBusy: LimitBusy, limitNotice: LimitNotice, limitHorizon: LimitHorizon, limitLicense: LimitLicense,
+}
+
+// Limit is one cause why starts are missing.
+type Limit struct {
+	Kind  LimitKind
+	Party string // id of whose limit it is; "" for interpreter and range
+	// Gained starts would be offered without this limit (for one of several in
+	// WhyNot: without all of them).
+	Gained int
+	First  time.Time // the first of them; zero if none
+}
+
+// lifted is one limit that can be dropped: of a person, or the interpreters (nil).
+type lifted struct {
+	person *person
+	limit  int
+}
+
+// limits lists the limits each of which alone keeps starts away, the one that
+// keeps most first. Parties in pools are left out.
+func (s *search) limits() []Limit {
+	have := s.common()
+	var out []Limit
+	for _, l := range s.liftable() {
+		gain := s.with(l)
+		gain.andNot(have)
+		if n := gain.count(); n > 0 {
+			out = append(out, s.limit(l, gain, n))
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Limit) int { return b.Gained - a.Gained })
+	return out
+}
+
+// whyNot names the smallest set of limits, one or two, without which there would be
+// a start: what to name when nothing is found. If even that does not help, it lists
+// the limits that leave nothing by themselves.
+func (s *search) whyNot() []Limit {
+	if s.grid.n == 0 {
+		return []Limit{{Kind: LimitRange}}
+	}
+	if single := s.limits(); len(single) > 0 {
+		return single[:1]
+	}
+	all := s.liftable()
+	var best []Limit
+	most := 0
+	for i, a := range all {
+		for _, b := range all[i+1:] {
+			gain := s.with(a, b)
+			if n := gain.count(); n > most {
+				most = n
+				best = []Limit{s.limit(a, gain, n), s.limit(b, gain, n)}
+			}
+		}
+	}
+	if best != nil {
+		return best
+	}
+	var alone []Limit
+	for _, l := range all {
+		var m mask
+		if l.person == nil {
+			m = s.interpreted()
+		} else {
+			m = l.person.limits[l.limit]
+		}
+		if m.count() == 0 {
+			alone = append(alone, s.limit(l, nil, 0))
+		}
+	}
+	return alone
+}
+
+func (s *search) limit(l lifted, gain mask, n int) Limit {
+	out := Limit{Kind: LimitInterpreter, Gained: n}
+	if l.person != nil {
+		out.Kind, out.Party = personLimits[l.limit], l.person.party.ID
+	}
+	if n > 0 {
+		out.First = time.Unix(s.grid.at(gain.first()), 0).UTC()
+	}
+	return out
+}
+
+// liftable lists the limits that forbid anything at all.
+func (s *search) liftable() []lifted {
+	var out []lifted
+	for _, p := range s.required {
+		for i, m := range p.limits {
+			if m.count() < s.grid.n {
+				out = append(out, lifted{p, i})
+			}
+		}
+	}
+	if s.q.Interpret != nil {
+		out = append(out, lifted{})
+	}
+	return out
+}
+
+// with is the mask of common starts if the limits given did not exist.
+func (s *search) with(dropped ...lifted) mask {
+	m := s.grid.all()
+	interpreters := true
+	for _, l := range dropped {
+		if l.person == nil {
+			interpreters = false
+		}
+	}
+	if interpreters {
+		m.and(s.interpreted())
+	}
+	for _, p := range s.required {
+		for i, l := range p.limits {
+			if !slices.Contains(dropped, lifted{p, i}) {
+				m.and(l)
+			}
+		}
+	}
+	for _, p := range s.pools {
+		any := s.grid.none()
+		for _, c := range p.candidates {
+			any.or(c.free)
+		}
+		m.and(any)
+	}
+	return m
+}
+
+// andNot clears the bits that o has.
+func (m mask) andNot(o mask) {
+	for i := range m {
+		m[i] &^= o[i]
+	}
+}
