@@ -1,0 +1,31 @@
+package scheduling
+
+import (
+	"context"
+
+	"github.com/consilium-health/consilium/credentialing/audit"
+	"github.com/consilium-health/consilium/credentialing/identity"
+)
+
+// CaseFacts is how scheduling asks about a case. The workspace implements it, cmd
+// wires it.
+type CaseFacts interface {
+	// Facts tells what a meeting about the case rests on. It reads within tx, in the
+	// scope tx was opened with, so a case that the scope may not see is ErrNotFound.
+	// It writes nothing, may be called again, and blocks only for the database.
+	Facts(ctx context.Context, tx *audit.Tx, ref CaseRef) (Facts, error)
+}
+
+// Facts are what scheduling knows of a case: who, and which languages.
+type Facts struct {
+	// Organization is the clinic whose case it is; appointments belong to it.
+	Organization identity.OrganizationID
+	// Patient takes a seat in visits with the patient; "" if no person is on file.
+	Patient identity.PersonID
+	// PatientLanguages are BCP 47 tags, best first.
+	PatientLanguages []string
+	// PatientZone is the IANA zone of the place where the patient will be.
+	PatientZone string
+	// LocalPhysician is the responsible physician; "" if nobody is.
+	LocalPhysician identity.PersonID
+}

@@ -1,0 +1,50 @@
+package scheduling
+
+import (
+	"errors"
+	"time"
+
+	"github.com/consilium-health/consilium/credentialing/identity"
+)
+
+var (
+	// ErrNotFound means that there is no such appointment, case or person, or none
+	// that the actor may know of.
+	ErrNotFound = errors.New("scheduling: not found")
+	// ErrSlotTaken means that one of the people has another appointment at that time.
+	// The error returned is a *SlotTaken with the nearest free starts.
+	ErrSlotTaken = errors.New("scheduling: slot taken")
+	// ErrKeyReused means that the idempotency key was used for another request.
+	ErrKeyReused = errors.New("scheduling: idempotency key used for another request")
+	// ErrVersion means that what is to be changed was changed since it was read.
+	ErrVersion = errors.New("scheduling: changed since it was read")
+	// ErrState means that the appointment's state does not allow the command.
+	ErrState = errors.New("scheduling: not in this state")
+	// ErrForbidden means that the actor may see the appointment but not do this.
+	ErrForbidden = errors.New("scheduling: not allowed")
+	// ErrInvalidRequest means that a request lacks something or contradicts itself.
+	ErrInvalidRequest = errors.New("scheduling: invalid request")
+)
+
+// SlotTaken is ErrSlotTaken with what is free instead.
+type SlotTaken struct {
+	Nearest []Slot // at most three, nearest to the start asked for first
+}
+
+func (e *SlotTaken) Error() string { return ErrSlotTaken.Error() }
+
+// Is makes a *SlotTaken an ErrSlotTaken.
+func (e *SlotTaken) Is(target error) bool { return target == ErrSlotTaken }
+
+// Refusal says which limit refuses a start, whose it is and what would satisfy it.
+type Refusal struct {
+	Limit  LimitKind
+	Person identity.PersonID // whose limit; "" when nobody's alone
+	// Of a license: the reason codes of the determination, sorted.
+	Reasons []string
+	// Until is when the limit falls away by itself, or, for a license, the instant
+	// at which permission ends; zero if no date helps.
+	Until time.Time
+}
+
+func (e *Refusal) Error() string { return "scheduling: refused by " + string(e.Limit) }

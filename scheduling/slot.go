@@ -1,0 +1,86 @@
+package scheduling
+
+import (
+	"time"
+
+	"github.com/consilium-health/consilium/credentialing/identity"
+)
+
+// SearchRequest asks for the starts at which the people of a case can meet.
+type SearchRequest struct {
+	Case       CaseRef
+	Kind       Kind
+	Specialist identity.PersonID
+	// From and To bound the search; zero From is now, zero To is 14 days later.
+	From, To time.Time
+	Duration time.Duration // 0 is what the kind of visit asks for
+	Grid     time.Duration // 0 is 15 minutes, counted on the patient's or local physician's clock
+	Limit    int           // most slots wanted; 0 is 200
+}
+
+// SearchAnswer is what Search found.
+type SearchAnswer struct {
+	Slots []Slot // ascending
+	More  bool   // there are more than the limit
+	// Interpreted is the language pair that an interpreter carries; zero if everybody
+	// shares a language.
+	Interpreted [2]string
+	// WhyNot names, when there is no slot, the smallest set of limits that binds.
+	WhyNot []Reason
+	// Cuts names, when there are slots, the limits that keep further starts away and
+	// are not the person's own hours: a license that ends within the range, most
+	// starts first.
+	Cuts []Reason
+	// ZoneVersion is the release of the zone data that the answer rests on.
+	ZoneVersion string
+}
+
+// Slot is a start that can be booked.
+type Slot struct {
+	Start       time.Time
+	Duration    time.Duration
+	Parties     []SlotParty
+	Interpreted [2]string // zero without interpreter
+}
+
+// End is the instant at which the slot ends.
+func (s Slot) End() time.Time { return s.Start.Add(s.Duration) }
+
+// SlotParty is one person of a slot, with what their clock shows at the start.
+type SlotParty struct {
+	Person identity.PersonID
+	Name   string
+	Role   Role
+	Clock  Clock
+}
+
+// Clock is an instant as one person's wall shows it.
+type Clock struct {
+	Zone    string // IANA
+	Wall    Wall
+	Weekday Weekday
+	Offset  time.Duration // east of UTC
+	Abbrev  string        // such as "EAT"; may be numeric
+}
+
+// ClockAt reads the clock of a zone.
+func ClockAt(zone string, at time.Time) (Clock, error) {
+	loc, err := LoadZone(zone)
+	if err != nil {
+		return Clock{}, err
+	}
+	abbrev, off := at.In(loc).Zone()
+	w := WallAt(loc, at)
+	return Clock{Zone: zone, Wall: w, Weekday: w.Date.Weekday(), Offset: time.Duration(off) * time.Second, Abbrev: abbrev}, nil
+}
+
+// Reason is a Limit with the person and, for a license, the refusal behind it.
+type Reason struct {
+	Limit   LimitKind
+	Person  identity.PersonID
+	Name    string
+	Role    Role
+	Gained  int       // starts there would be without it
+	First   time.Time // the first of them
+	Refusal *Refusal  // of a license: reasons and until when it was permitted
+}
