@@ -1,0 +1,94 @@
+#!/bin/sh
+# Runs the checks and tests and closes with "N passed, N failed".
+# Usage: test.sh check|all|long
+set -u
+cd "$(dirname "$0")/.."
+GO=${GO:-go}
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+passed=0
+failed=0
+
+# step NAME COMMAND...: one check that counts as one test.
+step() {
+	name=$1
+	shift
+	if "$@" >"$tmp/out" 2>&1; then
+		passed=$((passed + 1))
+		echo "ok    $name"
+	else
+		failed=$((failed + 1))
+		echo "FAIL  $name"
+		sed 's/^/      /' "$tmp/out"
+	fi
+}
+
+# counted NAME COMMAND...: a runner that writes "N passed, N failed" as its last line.
+counted() {
+	name=$1
+	shift
+	"$@" >"$tmp/out" 2>&1
+	status=$?
+	last=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$tmp/out" | tail -n 1)
+	p=$(echo "$last" | sed -nE 's/^([0-9]+) passed.*/\1/p')
+	f=$(echo "$last" | sed -nE 's/^[0-9]+ passed, ([0-9]+) failed.*/\1/p')
+	passed=$((passed + ${p:-0}))
+	failed=$((failed + ${f:-0}))
+	if [ "$status" -ne 0 ] || [ -z "$last" ]; then
+		[ "${f:-0}" -gt 0 ] || failed=$((failed + 1))
+		echo "FAIL  $name: ${last:-ended with $status}"
+		sed 's/^/      /' "$tmp/out" | tail -n 400
+	else
+		echo "ok    $name: $last"
+	fi
+}
+
+formatted() {
+	unformatted=$(git ls-files '*.go' | xargs gofmt -l)
+	[ -z "$unformatted" ] || { echo "gofmt: $unformatted"; return 1; }
+}
+
+generated() {
+	$GO tool templ generate -path web -log-level error && git diff --exit-code --stat -- '*_templ.go'
+}
+
+types() { (cd web/ts && npx --no-install tsc --noEmit); }
+bundle() { make --silent web; }
+
+gotest() { $GO test -json "$@" 2>&1 | $GO run ./deploy/testreport; }
+
+browser() { (cd web/ts && npm run --silent test:browser); }
+unit() { (cd web/ts && npm run --silent test:unit); }
+
+checks() {
+	step "format" formatted
+	step "vet" $GO vet ./...
+	step "staticcheck" $GO tool staticcheck ./...
+	step "templ components are up to date" generated
+	step "browser code bundles" bundle
+	step "browser code types" types
+}
+
+case "${1:-all}" in
+check) checks ;;
+all)
+	sh deploy/need.sh postgres chromium || exit 1
+	checks
+	step "build" $GO build -o bin/consilium ./cmd/consilium
+	counted "credentialing and scheduling vectors" ./bin/consilium vectors credentialing/testdata/credentialing.json scheduling/testdata/scheduling.json
+	counted "browser code, alone" unit
+	counted "go test" gotest -race -shuffle=on -timeout 20m ./...
+	counted "stories in the browser" browser
+	;;
+long)
+	sh deploy/need.sh postgres chromium || exit 1
+	counted "promises, soak, long fuzzing" gotest -tags promise -race -timeout 8h ./...
+	;;
+*)
+	echo "usage: test.sh check|all|long" >&2
+	exit 2
+	;;
+esac
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
