@@ -58,6 +58,7 @@ type Tx struct {
 	pgx.Tx
 	// Scope is what the transaction was opened with.
 	Scope  Scope
+	db     *DB
 	now    time.Time
 	events []Event
 }
@@ -69,6 +70,16 @@ func (tx *Tx) Now() time.Time { return tx.now }
 // the transaction. See [Event].
 func (tx *Tx) Append(e Event) { tx.events = append(tx.events, e) }
 
+// AppendNow adds an event and everything collected before it to the log at once
+// and returns the leaf's index, for a command whose rows name it (a key its
+// enrollment leaf, a signature its leaf). The head of the log stays locked from
+// here until commit: call it last, when only rows naming the leaf are missing.
+func (tx *Tx) AppendNow(ctx context.Context, e Event) (int64, error) {
+	tx.events = append(tx.events, e)
+	size, err := tx.db.flush(ctx, tx)
+	return size - 1, err
+}
+
 // Write runs fn in one read-committed transaction in the given scope and appends
 // the events fn collected as its last statements. fn's error rolls everything back
 // and is returned as it is. fn is run once: callers that retry on serialization or
@@ -78,7 +89,8 @@ func (db *DB) Write(ctx context.Context, s Scope, fn func(tx *Tx) error) error {
 		if err := fn(tx); err != nil {
 			return err
 		}
-		return db.flush(ctx, tx)
+		_, err := db.flush(ctx, tx)
+		return err
 	})
 }
 
@@ -100,7 +112,7 @@ func (db *DB) begin(ctx context.Context, s Scope, o pgx.TxOptions, fn func(tx *T
 		if err := Enter(ctx, ptx, s); err != nil {
 			return err
 		}
-		return fn(&Tx{Tx: ptx, Scope: s, now: db.Now()})
+		return fn(&Tx{Tx: ptx, Scope: s, db: db, now: db.Now()})
 	})
 }
 

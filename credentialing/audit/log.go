@@ -35,13 +35,13 @@ type leafBody struct {
 // flush turns the collected events into leaves: the last statements before commit.
 // The head row is locked only now, always last, so it neither starves nor
 // deadlocks; indexes come from the head, so a rollback leaves no gap.
-func (db *DB) flush(ctx context.Context, tx *Tx) error {
+// It returns the size of the log with them.
+func (db *DB) flush(ctx context.Context, tx *Tx) (size int64, err error) {
 	if len(tx.events) == 0 {
-		return nil
+		return 0, nil
 	}
-	var size int64
 	if err := tx.QueryRow(ctx, `select size from audit_head for update`).Scan(&size); err != nil {
-		return fmt.Errorf("audit: lock head: %w", err)
+		return 0, fmt.Errorf("audit: lock head: %w", err)
 	}
 	reader := hashReader(ctx, tx)
 	for _, e := range tx.events {
@@ -49,20 +49,23 @@ func (db *DB) flush(ctx context.Context, tx *Tx) error {
 			e.Organization = tx.Scope.Organization
 		}
 		if err := db.appendLeaf(ctx, tx, size, e, reader); err != nil {
-			return err
+			return 0, err
 		}
 		size++
 	}
+	tx.events = nil
 	root, err := tlog.TreeHash(size, reader)
 	if err != nil {
-		return fmt.Errorf("audit: root: %w", err)
+		return 0, fmt.Errorf("audit: root: %w", err)
 	}
 	if _, err := tx.Exec(ctx, `update audit_head set size = $1, root = $2`, size, root[:]); err != nil {
-		return fmt.Errorf("audit: head: %w", err)
+		return 0, fmt.Errorf("audit: head: %w", err)
 	}
 	// Followers wait on this channel; the payload is the new size.
-	_, err = tx.Exec(ctx, `select pg_notify('audit', $1)`, fmt.Sprint(size))
-	return err
+	if _, err := tx.Exec(ctx, `select pg_notify('audit', $1)`, fmt.Sprint(size)); err != nil {
+		return 0, fmt.Errorf("audit: notify: %w", err)
+	}
+	return size, nil
 }
 
 func (db *DB) appendLeaf(ctx context.Context, tx *Tx, index int64, e Event, r tlog.HashReader) error {
