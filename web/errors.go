@@ -1,0 +1,118 @@
+package web
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/consilium-health/consilium/scheduling"
+	"github.com/consilium-health/consilium/web/i18n"
+	"github.com/consilium-health/consilium/web/pages"
+)
+
+// Errors of the pages themselves.
+var (
+	errNotFound    = errors.New("web: not found")
+	errForbidden   = errors.New("web: forbidden")
+	errSignIn      = errors.New("web: sign in first")
+	errCrossOrigin = errors.New("web: cross-origin request")
+	errLoopback    = errors.New("web: only from loopback")
+	errTooLarge    = errors.New("web: too large")
+	errBadForm     = errors.New("web: unreadable form")
+	errPanic       = errors.New("web: panic")
+	errGone        = errors.New("web: reader gone")
+)
+
+// errorRow says what an error is to the browser and to the log.
+type errorRow struct {
+	is     error
+	status int
+	title  i18n.ID
+	text   i18n.ID
+	level  slog.Level
+}
+
+// errorTable is the one place that knows status codes. The first row that fits
+// counts, so a particular error stands before its general one. What a person may not
+// know of is not found. An error that no row knows is 500.
+func errorTable() []errorRow {
+	return []errorRow{
+		{errNotFound, 404, i18n.ErrorNotFoundTitle, i18n.ErrorNotFound, slog.LevelInfo},
+		{errForbidden, 403, i18n.ErrorForbiddenTitle, i18n.ErrorForbidden, slog.LevelWarn},
+		{errCrossOrigin, 403, i18n.ErrorForbiddenTitle, i18n.ErrorCrossOrigin, slog.LevelWarn},
+		{errLoopback, 403, i18n.ErrorForbiddenTitle, i18n.ErrorLoopback, slog.LevelWarn},
+		{errTooLarge, 413, i18n.ErrorTooLargeTitle, i18n.ErrorTooLarge, slog.LevelInfo},
+		{errBadForm, 400, i18n.ErrorUnprocessableTitle, i18n.ErrorInvalid, slog.LevelInfo},
+
+		// identity
+		{idNotFound, 404, i18n.ErrorNotFoundTitle, i18n.ErrorNotFound, slog.LevelInfo},
+		{idForbidden, 403, i18n.ErrorForbiddenTitle, i18n.ErrorForbidden, slog.LevelWarn},
+		{idChallenge, 409, i18n.ErrorConflictTitle, i18n.ErrorChallenge, slog.LevelInfo},
+		{idAssertion, 422, i18n.ErrorUnprocessableTitle, i18n.ErrorAssertion, slog.LevelWarn},
+
+		// credentialing
+
+		// scheduling
+		{scheduling.ErrNotFound, 404, i18n.ErrorNotFoundTitle, i18n.ErrorNotFound, slog.LevelInfo},
+		{scheduling.ErrForbidden, 403, i18n.ErrorForbiddenTitle, i18n.ErrorForbidden, slog.LevelWarn},
+		{scheduling.ErrSlotTaken, 409, i18n.ErrorConflictTitle, i18n.ErrorSlotTaken, slog.LevelInfo},
+		{scheduling.ErrVersion, 409, i18n.ErrorConflictTitle, i18n.ErrorVersion, slog.LevelInfo},
+		{scheduling.ErrState, 409, i18n.ErrorConflictTitle, i18n.ErrorState, slog.LevelInfo},
+		{scheduling.ErrInvalidRequest, 422, i18n.ErrorUnprocessableTitle, i18n.ErrorInvalid, slog.LevelInfo},
+
+		// workspace
+
+		// sessions
+	}
+}
+
+// row finds what the table says of an error.
+func (s *Server) row(err error) errorRow {
+	for _, row := range s.errors {
+		if errors.Is(err, row.is) {
+			return row
+		}
+	}
+	var refusal *scheduling.Refusal
+	if errors.As(err, &refusal) {
+		return errorRow{err, 422, i18n.ErrorUnprocessableTitle, i18n.ErrorRefused, slog.LevelInfo}
+	}
+	return errorRow{err, 500, i18n.ErrorTitle, i18n.ErrorInternal, slog.LevelError}
+}
+
+// fail answers with the page of an error. Whoever is not signed in is sent to sign
+// in first and comes back.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	v := visitOf(r)
+	if errors.Is(err, errGone) {
+		return
+	}
+	if errors.Is(err, errSignIn) || errors.Is(err, idNoLogin) {
+		s.askToSignIn(w, r)
+		return
+	}
+	row := s.row(err)
+	s.log.Log(r.Context(), row.level, "refused", "request", v.ref, "status", row.status, "error", err.Error())
+	if wantsJSON(r) {
+		_ = writeJSON(w, row.status, map[string]string{"error": v.l.T(row.text), "reference": v.ref})
+		return
+	}
+	p := pages.ErrorPage{Layout: s.plain(r, v.l.T(row.title)), Text: v.l.T(row.text), Reference: v.ref, Back: "/"}
+	if v.signed {
+		// The frame is worth a query, but not worth another error.
+		if full, err := s.titled(w, r, v.l.T(row.title)); err == nil {
+			p.Layout = full
+		}
+	}
+	if err := s.render(w, r, row.status, pages.Error(p)); err != nil && !errors.Is(err, errGone) {
+		s.log.ErrorContext(r.Context(), "error page", "request", v.ref, "error", err.Error())
+		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
+	}
+}
+
+// explain is the status and the sentence of an error, for a form that comes back
+// with it instead of an error page. ok is false for an unexpected error: return it.
+func (s *Server) explain(err error) (status int, text i18n.ID, ok bool) {
+	row := s.row(err)
+	return row.status, row.text, row.status < 500
+}

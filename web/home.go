@@ -1,0 +1,41 @@
+package web
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/consilium-health/consilium/web/i18n"
+	"github.com/consilium-health/consilium/web/pages"
+)
+
+// waiting finds what waits for the visitor in one room. Each room has one in its
+// file; home asks them in the order of waits.
+type waiting func(ctx context.Context, v *visit) ([]pages.HomeItem, error)
+
+// waits are the rooms that may have something waiting.
+func (s *Server) waits() []waiting { return []waiting{} }
+
+func (s *Server) home(w http.ResponseWriter, r *http.Request) error {
+	v := visitOf(r)
+	if !v.signed {
+		p := pages.WelcomePage{}
+		var err error
+		if p.Layout, err = s.layout(w, r, i18n.HomeWelcome); err != nil {
+			return err
+		}
+		return s.render(w, r, http.StatusOK, pages.Welcome(p))
+	}
+	p := pages.HomePage{}
+	var err error
+	if p.Layout, err = s.layout(w, r, i18n.HomeTitle); err != nil {
+		return err
+	}
+	for _, wait := range s.waits() {
+		items, err := wait(r.Context(), v)
+		if err != nil {
+			return err
+		}
+		p.Items = append(p.Items, items...)
+	}
+	return s.render(w, r, http.StatusOK, pages.Home(p))
+}
