@@ -1,0 +1,155 @@
+package sfu
+
+import (
+	"strings"
+
+	"github.com/pion/sdp/v3"
+	"github.com/pion/webrtc/v4"
+)
+
+// silence is an Opus frame of 20 ms without sound (RFC 6716: TOC 0xf8, CELT).
+var silence = []byte{0xf8, 0xff, 0xfe}
+
+const (
+	audioClock = 48000
+	audioFrame = 960 // 20 ms
+	videoClock = 90000
+	videoFrame = 3000 // a thirtieth of a second
+)
+
+const h264Base = "level-asymmetry-allowed=1;packetization-mode="
+
+// videoCodecs are the video codecs of both directions; each has RTX at the payload
+// type above it. VP9 and AV1 wait for layers inside one stream.
+var videoCodecs = []struct {
+	pt   webrtc.PayloadType
+	mime string
+	fmtp string
+}{
+	{96, webrtc.MimeTypeVP8, ""},
+	{102, webrtc.MimeTypeH264, h264Base + "1;profile-level-id=42e01f"},
+	{104, webrtc.MimeTypeH264, h264Base + "1;profile-level-id=42001f"},
+	{106, webrtc.MimeTypeH264, h264Base + "0;profile-level-id=42e01f"},
+	{108, webrtc.MimeTypeH264, h264Base + "0;profile-level-id=42001f"},
+}
+
+var opus = webrtc.RTPCodecParameters{
+	RTPCodecCapability: webrtc.RTPCodecCapability{
+		MimeType: webrtc.MimeTypeOpus, ClockRate: audioClock, Channels: 2,
+		SDPFmtpLine: "minptime=10;useinbandfec=1",
+	},
+	PayloadType: 111,
+}
+
+// newMediaEngine returns the codecs and extensions of one connection. A publisher
+// is told of transport-wide congestion control, a subscriber is not: its sending
+// side is the engine's own.
+func newMediaEngine(publisher bool) (*webrtc.MediaEngine, error) {
+	m := &webrtc.MediaEngine{}
+	feedback := []webrtc.RTCPFeedback{{Type: "nack"}, {Type: "nack", Parameter: "pli"}, {Type: "ccm", Parameter: "fir"}}
+	audio := opus
+	if publisher {
+		feedback = append(feedback, webrtc.RTCPFeedback{Type: "transport-cc"})
+		audio.RTCPFeedback = []webrtc.RTCPFeedback{{Type: "transport-cc"}}
+	} else {
+		// Without it the browser reports loss and nothing else.
+		feedback = append(feedback, webrtc.RTCPFeedback{Type: "goog-remb"})
+	}
+	if err := m.RegisterCodec(audio, webrtc.RTPCodecTypeAudio); err != nil {
+		return nil, err
+	}
+	for _, c := range videoCodecs {
+		for _, p := range withRTX(c.pt, c.mime, c.fmtp, feedback) {
+			if err := m.RegisterCodec(p, webrtc.RTPCodecTypeVideo); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if !publisher {
+		return m, nil
+	}
+	extensions := []struct {
+		uri  string
+		kind webrtc.RTPCodecType
+	}{
+		{sdp.SDESMidURI, webrtc.RTPCodecTypeAudio},
+		{sdp.SDESMidURI, webrtc.RTPCodecTypeVideo},
+		{sdp.SDESRTPStreamIDURI, webrtc.RTPCodecTypeVideo},
+		{"urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id", webrtc.RTPCodecTypeVideo},
+		{sdp.TransportCCURI, webrtc.RTPCodecTypeAudio},
+		{sdp.TransportCCURI, webrtc.RTPCodecTypeVideo},
+		{sdp.AudioLevelURI, webrtc.RTPCodecTypeAudio},
+	}
+	for _, e := range extensions {
+		if err := m.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: e.uri}, e.kind); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+func withRTX(pt webrtc.PayloadType, mime, fmtp string, feedback []webrtc.RTCPFeedback) []webrtc.RTPCodecParameters {
+	return []webrtc.RTPCodecParameters{
+		{
+			RTPCodecCapability: webrtc.RTPCodecCapability{
+				MimeType: mime, ClockRate: videoClock, SDPFmtpLine: fmtp, RTCPFeedback: feedback,
+			},
+			PayloadType: pt,
+		},
+		{
+			RTPCodecCapability: webrtc.RTPCodecCapability{
+				MimeType: webrtc.MimeTypeRTX, ClockRate: videoClock, SDPFmtpLine: "apt=" + itoa(int(pt)),
+			},
+			PayloadType: pt + 1,
+		},
+	}
+}
+
+// preferred returns what a subscriber is offered for a track of this codec: that
+// codec and no other, so that a client without it refuses one section and not all.
+func preferred(c webrtc.RTPCodecCapability) []webrtc.RTPCodecParameters {
+	if strings.EqualFold(c.MimeType, webrtc.MimeTypeOpus) {
+		return []webrtc.RTPCodecParameters{opus}
+	}
+	feedback := []webrtc.RTCPFeedback{
+		{Type: "nack"}, {Type: "nack", Parameter: "pli"}, {Type: "ccm", Parameter: "fir"}, {Type: "goog-remb"},
+	}
+	best := -1
+	for i, v := range videoCodecs {
+		if !strings.EqualFold(v.mime, c.MimeType) {
+			continue
+		}
+		if best < 0 || h264Same(v.fmtp, c.SDPFmtpLine) {
+			best = i
+			if h264Same(v.fmtp, c.SDPFmtpLine) {
+				break
+			}
+		}
+	}
+	if best < 0 {
+		return nil
+	}
+	v := videoCodecs[best]
+	return withRTX(v.pt, v.mime, v.fmtp, feedback)
+}
+
+func h264Same(a, b string) bool {
+	return fmtpValue(a, "packetization-mode") == fmtpValue(b, "packetization-mode") &&
+		firstN(fmtpValue(a, "profile-level-id"), 4) == firstN(fmtpValue(b, "profile-level-id"), 4)
+}
+
+func fmtpValue(line, key string) string {
+	for part := range strings.SplitSeq(line, ";") {
+		if k, v, ok := strings.Cut(strings.TrimSpace(part), "="); ok && strings.EqualFold(k, key) {
+			return strings.ToLower(v)
+		}
+	}
+	return ""
+}
+
+func firstN(s string, n int) string {
+	if len(s) < n {
+		return s
+	}
+	return s[:n]
+}

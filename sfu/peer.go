@@ -1,0 +1,493 @@
+package sfu
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/livekit/protocol/auth"
+	"github.com/livekit/protocol/livekit"
+	"github.com/pion/rtcp"
+	"github.com/pion/webrtc/v4"
+)
+
+// Ping times are those that clients of the protocol expect.
+const (
+	pingInterval = 5 * time.Second
+	pingTimeout  = 15 * time.Second
+)
+
+// maxBacklog is how many messages wait for a participant whose socket dropped. What
+// is later is told again by the resume.
+const maxBacklog = 64
+
+// Sink carries messages to one client. Send does not block; when it cannot take a
+// message the sink closes itself. Close ends the socket after what was sent.
+type Sink interface {
+	Send(*livekit.SignalResponse)
+	Close()
+}
+
+// JoinRequest is a client at the door, with a verified token.
+type JoinRequest struct {
+	Claims        Claims
+	Sink          Sink
+	AutoSubscribe bool
+	Attributes    map[string]string
+}
+
+// Peer is a client in a room: its signaling, and a connection for each direction.
+type Peer struct {
+	*participant
+	room   *Room
+	srv    *Server
+	auto   bool
+	ticket string
+
+	// guarded by room.mu
+	subs     map[string]*subTrack // by track sid
+	wants    map[string]bool      // explicit wishes, by track sid
+	settings map[string]*livekit.UpdateTrackSettings
+	pending  []*Track               // added, no packet yet
+	data     [2]*webrtc.DataChannel // by livekit.DataPacket_Kind
+
+	sinkMu  sync.Mutex
+	sink    Sink                      // guarded by sinkMu, nil while the socket is down
+	backlog []*livekit.SignalResponse // guarded by sinkMu
+	grace   *time.Timer               // guarded by sinkMu
+
+	ops  chan func()
+	wake chan struct{}
+	done chan struct{}
+	once sync.Once
+
+	pub *publisher // owned by the loop
+	sub *subscriber
+
+	pubPC       atomic.Pointer[webrtc.PeerConnection]
+	subPC       atomic.Pointer[webrtc.PeerConnection]
+	reliable    atomic.Uint32             // last reliable sequence taken
+	ntp         atomic.Int64              // publisher's NTP clock minus ours, in ns; 0 unknown
+	quality     livekit.ConnectionQuality // guarded by room.mu
+	qualityTold bool                      // guarded by room.mu
+}
+
+// Join lets a client into the room its token names.
+func (s *Server) Join(_ context.Context, req JoinRequest) (*Peer, error) {
+	v := req.Claims.Video
+	if v == nil || !v.RoomJoin || v.Room == "" || req.Claims.Subject == "" {
+		return nil, ErrGrant
+	}
+	r := s.Room(v.Room)
+	if r == nil {
+		if !s.cfg.AutoCreate {
+			return nil, fmt.Errorf("join room %s: %w", v.Room, ErrNoRoom)
+		}
+		var err error
+		if r, err = s.Create(v.Room, ""); err != nil {
+			return nil, err
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return nil, fmt.Errorf("join room %s: %w", v.Room, ErrNoRoom)
+	}
+	perm, name, attributes, err := r.admittedLocked(req.Claims)
+	if err != nil {
+		return nil, err
+	}
+	if attributes = maps.Clone(attributes); attributes == nil {
+		attributes = map[string]string{}
+	}
+	if !r.managed {
+		maps.Copy(attributes, req.Attributes)
+	}
+	p := &Peer{
+		participant: &participant{
+			sid: "PA_" + shortID(), identity: req.Claims.Subject, joinedAt: s.now(),
+			name: name, metadata: req.Claims.Metadata, attributes: attributes,
+			kind: req.Claims.GetParticipantKind(), state: livekit.ParticipantInfo_JOINED, perm: perm,
+		},
+		room: r, srv: s, auto: req.AutoSubscribe, ticket: req.Claims.ID, sink: req.Sink,
+		subs: map[string]*subTrack{}, wants: map[string]bool{}, settings: map[string]*livekit.UpdateTrackSettings{},
+		ops: make(chan func(), 64), wake: make(chan struct{}, 1), done: make(chan struct{}),
+	}
+	p.peer = p
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil, ErrClosed
+	}
+	s.peers.Add(1)
+	s.mu.Unlock()
+	r.enterLocked(p.participant)
+
+	join := &livekit.JoinResponse{
+		Room: r.infoLocked(), Participant: p.infoLocked(),
+		ServerVersion: Version, ServerInfo: s.serverInfo(),
+		SubscriberPrimary: true, FastPublish: p.perm.GetCanPublish(),
+		PingInterval: int32(pingInterval / time.Second), PingTimeout: int32(pingTimeout / time.Second),
+		EnabledPublishCodecs: enabledCodecs, ClientConfiguration: &livekit.ClientConfiguration{},
+	}
+	for _, o := range r.people {
+		if o != p.participant && !o.perm.GetHidden() {
+			join.OtherParticipants = append(join.OtherParticipants, o.infoLocked())
+		}
+	}
+	p.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_Join{Join: join}})
+	p.sendRefreshLocked()
+	r.tellLocked(p.participant)
+	p.wakeUp()
+	go p.run()
+	return p, nil
+}
+
+// admittedLocked decides whether a token still opens the room, and with what rights:
+// in a managed room the admission's, which may have changed since the token.
+func (r *Room) admittedLocked(c Claims) (perm *livekit.ParticipantPermission, name string, attributes map[string]string, err error) {
+	if !r.managed {
+		return permission(c.Video), c.Name, c.Attributes, nil
+	}
+	a := r.admissions[c.Subject]
+	if a == nil || a.ticket != c.ID {
+		return nil, "", nil, fmt.Errorf("join room %s: %w", r.name, ErrRevoked)
+	}
+	return a.perm, a.name, a.attributes, nil
+}
+
+func grantOf(room string, perm *livekit.ParticipantPermission) *auth.VideoGrant {
+	v := &auth.VideoGrant{RoomJoin: true, Room: room, Hidden: perm.GetHidden(), Recorder: perm.GetRecorder()}
+	v.SetCanPublish(perm.GetCanPublish())
+	v.SetCanSubscribe(perm.GetCanSubscribe())
+	v.SetCanPublishData(perm.GetCanPublishData())
+	v.SetCanUpdateOwnMetadata(perm.GetCanUpdateMetadata())
+	v.SetCanPublishSources(perm.GetCanPublishSources())
+	return v
+}
+
+// sendRefreshLocked sends a token with which the client may resume.
+func (p *Peer) sendRefreshLocked() {
+	token, _, err := p.room.ticketLocked(p.identity, &admission{
+		ticket: p.ticket, perm: p.perm, name: p.name, attributes: p.attributes,
+	}, refreshLife)
+	if err != nil {
+		p.srv.log.Error("refresh token", "participant", p.sid, "error", err)
+		return
+	}
+	p.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_RefreshToken{RefreshToken: token}})
+}
+
+// Check tells whether a token opens its room now, without joining.
+func (s *Server) Check(c Claims) error {
+	if c.Video == nil || !c.Video.RoomJoin || c.Video.Room == "" || c.Subject == "" {
+		return ErrGrant
+	}
+	r := s.Room(c.Video.Room)
+	if r == nil {
+		if s.cfg.AutoCreate {
+			return nil
+		}
+		return ErrNoRoom
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return ErrNoRoom
+	}
+	_, _, _, err := r.admittedLocked(c)
+	return err
+}
+
+// Resume gives a participant whose socket dropped another one. When it is not known
+// any more the client is told to join again.
+func (s *Server) Resume(_ context.Context, c Claims, sid string, sink Sink) (*Peer, error) {
+	if err := s.Check(c); err != nil {
+		return nil, err
+	}
+	if r := s.Room(c.Video.Room); r != nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if p := r.people[c.Subject]; p != nil && p.peer != nil && p.sid == sid {
+			p.peer.resumeLocked(sink)
+			return p.peer, nil
+		}
+	}
+	sink.Send(leaveMessage(livekit.LeaveRequest_RECONNECT, livekit.DisconnectReason_STATE_MISMATCH))
+	sink.Close()
+	return nil, nil
+}
+
+func leaveMessage(action livekit.LeaveRequest_Action, reason livekit.DisconnectReason) *livekit.SignalResponse {
+	return &livekit.SignalResponse{Message: &livekit.SignalResponse_Leave{Leave: &livekit.LeaveRequest{
+		CanReconnect: action != livekit.LeaveRequest_DISCONNECT, Reason: reason, Action: action,
+	}}}
+}
+
+// resumeLocked swaps the socket. The first message is the reconnect; what follows
+// repairs what the client may have missed.
+func (p *Peer) resumeLocked(sink Sink) {
+	r := p.room
+	var people []*livekit.ParticipantInfo
+	for _, o := range r.people {
+		if o == p.participant || !o.perm.GetHidden() {
+			people = append(people, o.infoLocked())
+		}
+	}
+	for _, d := range r.departed {
+		if r.people[d.Identity] == nil {
+			people = append(people, d)
+		}
+	}
+	p.sinkMu.Lock()
+	if p.grace != nil {
+		p.grace.Stop()
+		p.grace = nil
+	}
+	old := p.sink
+	p.sink = sink
+	sink.Send(&livekit.SignalResponse{Message: &livekit.SignalResponse_Reconnect{Reconnect: &livekit.ReconnectResponse{
+		ServerInfo: p.srv.serverInfo(), LastMessageSeq: p.reliable.Load(), ClientConfiguration: &livekit.ClientConfiguration{},
+	}}})
+	sink.Send(&livekit.SignalResponse{Message: &livekit.SignalResponse_Update{Update: &livekit.ParticipantUpdate{Participants: people}}})
+	sink.Send(&livekit.SignalResponse{Message: &livekit.SignalResponse_RoomUpdate{RoomUpdate: &livekit.RoomUpdate{Room: r.infoLocked()}}})
+	for _, m := range p.backlog {
+		sink.Send(m)
+	}
+	p.backlog = nil
+	p.sinkMu.Unlock()
+	p.sendRefreshLocked()
+	if old != nil {
+		old.Close()
+	}
+	select {
+	case p.ops <- func() { p.sub.resume() }:
+	case <-p.done:
+	default:
+		// A loop with 64 requests waiting will negotiate in any case.
+	}
+}
+
+// Dropped says that the socket behind this sink is gone. The participant stays for
+// the grace time.
+func (p *Peer) Dropped(sink Sink) {
+	p.sinkMu.Lock()
+	defer p.sinkMu.Unlock()
+	if p.sink != sink {
+		return
+	}
+	p.sink = nil
+	select {
+	case <-p.done:
+		return
+	default:
+	}
+	p.grace = time.AfterFunc(p.srv.cfg.Grace, func() {
+		p.room.leave(p.participant, livekit.DisconnectReason_SIGNAL_CLOSE)
+	})
+}
+
+// send gives the client a message, or keeps it for a resume when it matters then.
+func (p *Peer) send(m *livekit.SignalResponse) {
+	p.sinkMu.Lock()
+	defer p.sinkMu.Unlock()
+	if p.sink != nil {
+		p.sink.Send(m)
+		return
+	}
+	switch m.Message.(type) {
+	case *livekit.SignalResponse_TrackPublished, *livekit.SignalResponse_Answer, *livekit.SignalResponse_Trickle,
+		*livekit.SignalResponse_RequestResponse, *livekit.SignalResponse_Mute, *livekit.SignalResponse_TrackUnpublished:
+		if len(p.backlog) < maxBacklog {
+			p.backlog = append(p.backlog, m)
+		}
+	}
+}
+
+// SID returns the participant's sid.
+func (p *Peer) SID() string { return p.sid }
+
+// Handle takes one request of the client; they are worked on one by one.
+func (p *Peer) Handle(req *livekit.SignalRequest) {
+	select {
+	case p.ops <- func() { p.handle(req) }:
+	case <-p.done:
+	}
+}
+
+func (p *Peer) wakeUp() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// stop ends the peer: the client is told, the loop closes its connections.
+func (p *Peer) stop(action livekit.LeaveRequest_Action, reason livekit.DisconnectReason) {
+	p.once.Do(func() {
+		p.sinkMu.Lock()
+		if p.grace != nil {
+			p.grace.Stop()
+		}
+		sink := p.sink
+		p.sink = nil
+		p.sinkMu.Unlock()
+		if sink != nil {
+			if reason != livekit.DisconnectReason_CLIENT_INITIATED {
+				sink.Send(leaveMessage(action, reason))
+			}
+			sink.Close()
+		}
+		close(p.done)
+	})
+}
+
+// run is the peer's loop: it owns both connections and all negotiation.
+func (p *Peer) run() {
+	defer p.srv.peers.Done()
+	defer func() {
+		if v := recover(); v != nil {
+			p.srv.log.Error("peer panicked", "participant", p.sid, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			p.room.leave(p.participant, livekit.DisconnectReason_STATE_MISMATCH)
+		}
+		if p.sub != nil {
+			_ = p.sub.pc.Close()
+		}
+		if p.pub != nil {
+			_ = p.pub.pc.Close()
+		}
+	}()
+	var err error
+	if p.sub, err = newSubscriber(p); err != nil {
+		p.srv.log.Error("make subscriber connection", "participant", p.sid, "error", err)
+		p.room.leave(p.participant, livekit.DisconnectReason_JOIN_FAILURE)
+		return
+	}
+	p.reconcile()
+	p.sub.negotiate()
+	for {
+		select {
+		case <-p.done:
+			return
+		case op := <-p.ops:
+			op()
+		case <-p.wake:
+			if p.reconcile() {
+				p.sub.negotiate()
+			}
+		}
+	}
+}
+
+// wantsLocked tells whether this peer should be subscribed to the track.
+func (p *Peer) wantsLocked(t *Track) bool {
+	if !p.perm.GetCanSubscribe() || !t.announced || t.ended.Load() {
+		return false
+	}
+	want, said := p.wants[t.sid]
+	if !said {
+		want = p.auto
+	}
+	return want && p.room.verdictLocked(p, t) != Deny
+}
+
+// reconcile makes the subscriptions what they should be, and tells whether the
+// client must be offered the change.
+func (p *Peer) reconcile() bool {
+	r := p.room
+	var add []*subTrack
+	r.mu.Lock()
+	if r.people[p.identity] != p.participant {
+		r.mu.Unlock()
+		return false
+	}
+	now := r.srv.now()
+	wanted := map[string]bool{}
+	for _, o := range r.people {
+		if o == p.participant {
+			continue
+		}
+		for _, t := range o.tracks {
+			if !p.wantsLocked(t) {
+				continue
+			}
+			wanted[t.sid] = true
+			if p.subs[t.sid] != nil {
+				continue
+			}
+			d := newSubTrack(t, p)
+			d.settings = p.settings[t.sid]
+			d.choose(now)
+			p.subs[t.sid] = d
+			t.addSub(d)
+			r.regateLocked(d, now)
+			add = append(add, d)
+		}
+	}
+	for sid, d := range p.subs {
+		if !wanted[sid] {
+			d.setOpen(false, now)
+			d.track.removeSub(d)
+			delete(p.subs, sid)
+		}
+	}
+	current := maps.Clone(p.subs)
+	r.mu.Unlock()
+	changed := p.sub.drop(current)
+	for _, d := range add {
+		if err := p.sub.add(d); err != nil {
+			p.srv.log.Error("subscribe", "participant", p.sid, "track", d.track.sid, "error", err)
+			continue
+		}
+		changed = true
+	}
+	return changed
+}
+
+// bound is called when a subscription's codec and SSRC are agreed.
+func (p *Peer) bound(d *subTrack) {
+	d.keyframe(p.srv.now())
+	d.track.owner.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_TrackSubscribed{
+		TrackSubscribed: &livekit.TrackSubscribed{TrackSid: d.track.sid},
+	}})
+}
+
+// connected is called when the subscriber connection is up.
+func (p *Peer) connected() {
+	p.room.activate(p.participant)
+	p.room.mu.Lock()
+	subs := make([]*subTrack, 0, len(p.subs))
+	for _, d := range p.subs {
+		subs = append(subs, d)
+	}
+	p.room.mu.Unlock()
+	now := p.srv.now()
+	for _, d := range subs {
+		d.keyframe(now)
+	}
+}
+
+func (p *Peer) writePublisherRTCP(packets ...rtcp.Packet) {
+	if pc := p.pubPC.Load(); pc != nil {
+		_ = pc.WriteRTCP(packets)
+	}
+}
+
+// noteNTP keeps the smallest difference seen between the publisher's clock and ours:
+// the report that travelled fastest. All its tracks share it, so lips stay in step.
+func (p *Peer) noteNTP(ntp uint64, at time.Time) {
+	diff := at.UnixNano() - ntpTime(ntp).UnixNano()
+	for {
+		old := p.ntp.Load()
+		if old != 0 && diff >= old {
+			return
+		}
+		if p.ntp.CompareAndSwap(old, diff) {
+			return
+		}
+	}
+}

@@ -1,0 +1,418 @@
+package sfu
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/livekit/protocol/livekit"
+	"github.com/pion/ice/v4"
+	"github.com/pion/interceptor"
+	"github.com/pion/interceptor/pkg/twcc"
+	"github.com/pion/logging"
+	"github.com/pion/webrtc/v4"
+)
+
+// Version is what the server tells clients of itself.
+const Version = "1.0.0"
+
+// protocolVersion is the version of the LiveKit protocol that is spoken.
+const protocolVersion = 16
+
+// Config is what a Server needs.
+type Config struct {
+	// UDP is the address and port of all media, "127.0.0.1:7882". Port 0 picks one.
+	UDP string
+	// TCP is the address of ICE over TCP; empty for none.
+	TCP string
+	// PublicIPs are told to clients instead of the addresses bound, behind a NAT.
+	PublicIPs []string
+	// Key and Secret sign and verify access tokens.
+	Key, Secret string
+	// NodeID names this server to clients.
+	NodeID string
+	// AutoCreate lets the first token with roomJoin make its room, with the ordinary
+	// policy. Without it only rooms made by Open and RoomService exist.
+	AutoCreate bool
+	// Grace is how long a participant without socket stays, for a resume. 20 s if 0.
+	Grace time.Duration
+	// EmptyTimeout ends a room made by a token when nobody was in it for so long. 5
+	// minutes if 0.
+	EmptyTimeout time.Duration
+	// Now is the clock; time.Now if nil.
+	Now func() time.Time
+	// Log gets ids only; discarded if nil.
+	Log *slog.Logger
+}
+
+// Server is the media engine: rooms, participants and their tracks on one UDP port.
+type Server struct {
+	cfg  Config
+	log  *slog.Logger
+	now  func() time.Time
+	cert webrtc.Certificate
+
+	udp    *net.UDPConn
+	tcp    net.Listener
+	mux    ice.UDPMux
+	tcpMux ice.TCPMux
+	pubAPI *webrtc.API
+	subAPI *webrtc.API
+
+	mu     sync.Mutex
+	rooms  map[string]*Room // guarded by mu
+	closed bool             // guarded by mu
+
+	feeds feedTable
+
+	events   eventQueue
+	peers    sync.WaitGroup // running peer loops
+	done     chan struct{}
+	closeOne sync.Once
+	tickets  atomic.Uint64
+}
+
+// New binds the media port. Run must be called for anything to move.
+func New(cfg Config) (*Server, error) {
+	if len(cfg.Secret) < 32 {
+		return nil, errors.New("sfu: the secret needs 32 characters or more")
+	}
+	if cfg.Key == "" {
+		return nil, errors.New("sfu: no key")
+	}
+	if cfg.Grace == 0 {
+		cfg.Grace = 20 * time.Second
+	}
+	if cfg.EmptyTimeout == 0 {
+		cfg.EmptyTimeout = 5 * time.Minute
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.NodeID == "" {
+		cfg.NodeID = "ND_" + shortID()
+	}
+	s := &Server{
+		cfg: cfg, log: cfg.Log, now: cfg.Now,
+		rooms: map[string]*Room{},
+		done:  make(chan struct{}),
+	}
+	s.feeds.init()
+	s.events.init()
+	if err := s.listen(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Server) listen() error {
+	addr, err := netip.ParseAddrPort(s.cfg.UDP)
+	if err != nil {
+		return fmt.Errorf("media address %q: %w", s.cfg.UDP, err)
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return fmt.Errorf("make certificate: %w", err)
+	}
+	cert, err := webrtc.GenerateCertificate(key)
+	if err != nil {
+		return fmt.Errorf("make certificate: %w", err)
+	}
+	s.cert = *cert
+	s.udp, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(addr))
+	if err != nil {
+		return fmt.Errorf("listen for media: %w", err)
+	}
+	// A burst of key frames of a whole room fits; the kernel may grant less.
+	_ = s.udp.SetReadBuffer(4 << 20)
+	_ = s.udp.SetWriteBuffer(4 << 20)
+
+	factory := logging.NewDefaultLoggerFactory()
+	factory.Writer = io.Discard
+	se := webrtc.SettingEngine{LoggerFactory: factory}
+	if addr.Addr().IsUnspecified() {
+		s.mux = ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: s.udp, Logger: factory.NewLogger("ice")})
+	} else {
+		s.mux = webrtc.NewICEUDPMux(factory.NewLogger("ice"), s.udp)
+	}
+	se.SetICEUDPMux(s.mux)
+	networks := []webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6}
+	if s.cfg.TCP != "" {
+		if s.tcp, err = net.Listen("tcp", s.cfg.TCP); err != nil {
+			_ = s.udp.Close()
+			return fmt.Errorf("listen for media over TCP: %w", err)
+		}
+		s.tcpMux = ice.NewTCPMuxDefault(ice.TCPMuxParams{
+			Listener: s.tcp, Logger: factory.NewLogger("ice"), ReadBufferSize: 64, WriteBufferSize: 4 << 20,
+		})
+		se.SetICETCPMux(s.tcpMux)
+		networks = append(networks, webrtc.NetworkTypeTCP4, webrtc.NetworkTypeTCP6)
+	}
+	se.SetNetworkTypes(networks)
+	se.DisableActiveTCP(true)
+	se.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
+	se.SetIncludeLoopbackCandidate(addr.Addr().IsLoopback())
+	if !addr.Addr().IsUnspecified() {
+		only := net.IP(addr.Addr().Unmap().AsSlice())
+		se.SetIPFilter(func(ip net.IP) bool { return ip.Equal(only) })
+	}
+	if len(s.cfg.PublicIPs) > 0 {
+		if err := se.SetICEAddressRewriteRules(webrtc.ICEAddressRewriteRule{
+			External: s.cfg.PublicIPs, AsCandidateType: webrtc.ICECandidateTypeHost,
+		}); err != nil {
+			return fmt.Errorf("public addresses: %w", err)
+		}
+	}
+	// The engine is always the DTLS server, and Chrome then takes the first profile
+	// that it knows: GCM costs a sixth of the other.
+	if err := se.SetAnsweringDTLSRole(webrtc.DTLSRoleServer); err != nil {
+		return err
+	}
+	se.SetSRTPProtectionProfiles(srtpProfiles...)
+
+	build := func(publisher bool) (*webrtc.API, error) {
+		m, err := newMediaEngine(publisher)
+		if err != nil {
+			return nil, fmt.Errorf("codecs: %w", err)
+		}
+		registry := &interceptor.Registry{}
+		if publisher {
+			feedback, err := twcc.NewSenderInterceptor()
+			if err != nil {
+				return nil, fmt.Errorf("congestion feedback: %w", err)
+			}
+			registry.Add(feedback)
+		}
+		return webrtc.NewAPI(webrtc.WithMediaEngine(m), webrtc.WithSettingEngine(se), webrtc.WithInterceptorRegistry(registry)), nil
+	}
+	if s.pubAPI, err = build(true); err != nil {
+		return err
+	}
+	s.subAPI, err = build(false)
+	return err
+}
+
+// Addr returns the UDP address of the media port.
+func (s *Server) Addr() netip.AddrPort { return s.udp.LocalAddr().(*net.UDPAddr).AddrPort() }
+
+// Key returns the name of the signing key.
+func (s *Server) Key() string { return s.cfg.Key }
+
+// Run does the periodic work and delivers events until ctx ends; then it closes the
+// server and returns when everything has ended.
+func (s *Server) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	wg.Go(s.events.run)
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for n := uint64(0); ; n++ {
+		select {
+		case <-ctx.Done():
+			s.Close()
+			s.events.close()
+			wg.Wait()
+			return nil
+		case <-s.done:
+			s.Close()
+			s.events.close()
+			wg.Wait()
+			return nil
+		case <-ticker.C:
+			s.tick(n)
+		}
+	}
+}
+
+// Close ends every room and releases the ports. It may be repeated.
+func (s *Server) Close() {
+	s.mu.Lock()
+	s.closed = true
+	rooms := make([]*Room, 0, len(s.rooms))
+	for _, r := range s.rooms {
+		rooms = append(rooms, r)
+	}
+	s.mu.Unlock()
+	for _, r := range rooms {
+		r.close(livekit.DisconnectReason_SERVER_SHUTDOWN)
+	}
+	s.peers.Wait()
+	s.closeOne.Do(func() {
+		close(s.done)
+		_ = s.mux.Close()
+		_ = s.udp.Close()
+		if s.tcpMux != nil {
+			_ = s.tcpMux.Close()
+			_ = s.tcp.Close()
+		}
+	})
+}
+
+// Watch calls f for every event from now on, in their order, until stop is called.
+// f must not block.
+func (s *Server) Watch(f func(Event)) (stop func()) { return s.events.watch(f) }
+
+// Open makes a room whose participants need an admission, and where nobody receives
+// anything before the first Route. It may be repeated.
+func (s *Server) Open(name string) error {
+	_, err := s.room(name, func(r *Room) {
+		r.managed = true
+		r.policy = DenyAll{}
+	})
+	return err
+}
+
+// Create makes a room with the ordinary policy, or returns the one there is.
+func (s *Server) Create(name, metadata string) (*Room, error) {
+	return s.room(name, func(r *Room) { r.metadata = metadata })
+}
+
+func (s *Server) room(name string, setup func(*Room)) (*Room, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, ErrClosed
+	}
+	if r := s.rooms[name]; r != nil {
+		return r, nil
+	}
+	r := newRoom(s, name)
+	setup(r)
+	s.rooms[name] = r
+	s.emit(Event{Kind: RoomStarted, Room: name, Info: r.infoLocked()})
+	return r, nil
+}
+
+// Room returns an open room, or nil.
+func (s *Server) Room(name string) *Room {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rooms[name]
+}
+
+// Rooms returns the open rooms.
+func (s *Server) Rooms() []*Room {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rooms := make([]*Room, 0, len(s.rooms))
+	for _, r := range s.rooms {
+		rooms = append(rooms, r)
+	}
+	return rooms
+}
+
+// Delete ends a room and disconnects everybody in it. It may be repeated.
+func (s *Server) Delete(name string) {
+	if r := s.Room(name); r != nil {
+		r.close(livekit.DisconnectReason_ROOM_DELETED)
+	}
+}
+
+func (s *Server) emit(e Event) {
+	e.ID = "EV_" + shortID()
+	e.At = s.now()
+	s.events.put(e)
+}
+
+func (s *Server) serverInfo() *livekit.ServerInfo {
+	return &livekit.ServerInfo{
+		Edition: livekit.ServerInfo_Standard, Version: Version, Protocol: protocolVersion, NodeId: s.cfg.NodeID,
+	}
+}
+
+// shortID returns the random part of an id of the protocol: 96 bits.
+func shortID() string {
+	u := uuid.New()
+	const alphabet = "23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+	var b [14]byte
+	for i := range b {
+		b[i] = alphabet[int(u[i])%len(alphabet)]
+	}
+	return string(b[:])
+}
+
+// eventQueue delivers events in order from one goroutine. It is bounded by what a
+// slow watcher lets it grow to: watchers must not block.
+type eventQueue struct {
+	mu       sync.Mutex
+	cond     *sync.Cond
+	queue    []Event
+	closed   bool
+	watchers map[int]func(Event)
+	next     int
+}
+
+func (q *eventQueue) init() {
+	q.cond = sync.NewCond(&q.mu)
+	q.watchers = map[int]func(Event){}
+}
+
+func (q *eventQueue) put(e Event) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.watchers) == 0 {
+		return
+	}
+	q.queue = append(q.queue, e)
+	q.cond.Signal()
+}
+
+func (q *eventQueue) run() {
+	for {
+		q.mu.Lock()
+		for len(q.queue) == 0 && !q.closed {
+			q.cond.Wait()
+		}
+		if len(q.queue) == 0 {
+			q.mu.Unlock()
+			return
+		}
+		batch := q.queue
+		q.queue = nil
+		fs := make([]func(Event), 0, len(q.watchers))
+		for i := range q.next {
+			if f := q.watchers[i]; f != nil {
+				fs = append(fs, f)
+			}
+		}
+		q.mu.Unlock()
+		for _, e := range batch {
+			for _, f := range fs {
+				f(e)
+			}
+		}
+	}
+}
+
+func (q *eventQueue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	q.cond.Signal()
+}
+
+func (q *eventQueue) watch(f func(Event)) (stop func()) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	id := q.next
+	q.next++
+	q.watchers[id] = f
+	return func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		delete(q.watchers, id)
+	}
+}

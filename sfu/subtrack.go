@@ -1,0 +1,341 @@
+package sfu
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/livekit/protocol/livekit"
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+	"github.com/pion/webrtc/v4"
+
+	"github.com/consilium-health/consilium/sfu/seqmap"
+)
+
+// frame is a packet on its way to the subscribers, with what is read of its payload
+// once for all of them.
+type frame struct {
+	*rtpPacket
+	layer int
+	key   bool
+	vp8   vp8Header
+}
+
+// subTrack is one track as one subscriber gets it. It implements webrtc.TrackLocal.
+type subTrack struct {
+	track *Track
+	peer  *Peer
+
+	open   atomic.Bool  // packets may flow; the only thing read for a paused track
+	target atomic.Int32 // wanted layer, -1 for none
+
+	verdict  Verdict                      // guarded by room.mu
+	settings *livekit.UpdateTrackSettings // guarded by room.mu
+	told     livekit.StreamState          // guarded by room.mu
+
+	mu      sync.Mutex
+	writer  webrtc.TrackLocalWriter // nil until bound
+	pt      uint8
+	ssrc    uint32
+	rtxPT   uint8
+	rtxSSRC uint32
+	rtxSeq  uint16
+	current int // layer that is forwarded
+	seq     *seqmap.Stream
+	scratch []byte
+	again   []byte // packet to send again
+	packets uint32
+	octets  uint32
+	lost    uint8 // fraction of the last report
+	header  rtp.Header
+}
+
+var _ webrtc.TrackLocal = (*subTrack)(nil)
+
+func newSubTrack(t *Track, p *Peer) *subTrack {
+	size := 256
+	if t.video() {
+		size = 1024
+	}
+	d := &subTrack{
+		track: t, peer: p, current: -1,
+		seq:    seqmap.New(size, uint16(rand.Uint32()>>1), rand.Uint32()),
+		rtxSeq: uint16(rand.Uint32()),
+	}
+	return d
+}
+
+// Bind implements webrtc.TrackLocal: the connection tells how to send.
+func (d *subTrack) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
+	codecs := ctx.CodecParameters()
+	for _, exact := range []bool{true, false} {
+		for _, c := range codecs {
+			if !strings.EqualFold(c.MimeType, d.track.codec.MimeType) {
+				continue
+			}
+			if exact && d.track.h264 && !h264Same(c.SDPFmtpLine, d.track.codec.SDPFmtpLine) {
+				continue
+			}
+			d.mu.Lock()
+			d.writer = ctx.WriteStream()
+			d.pt = uint8(c.PayloadType)
+			d.ssrc = uint32(ctx.SSRC())
+			d.rtxSSRC = uint32(ctx.SSRCRetransmission())
+			for _, r := range codecs {
+				if strings.EqualFold(r.MimeType, webrtc.MimeTypeRTX) && fmtpValue(r.SDPFmtpLine, "apt") == itoa(int(c.PayloadType)) {
+					d.rtxPT = uint8(r.PayloadType)
+				}
+			}
+			d.mu.Unlock()
+			d.peer.bound(d)
+			return c, nil
+		}
+	}
+	return webrtc.RTPCodecParameters{}, webrtc.ErrUnsupportedCodec
+}
+
+// Unbind implements webrtc.TrackLocal.
+func (d *subTrack) Unbind(webrtc.TrackLocalContext) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.writer = nil
+	return nil
+}
+
+// ID implements webrtc.TrackLocal. Track and stream ids both carry the track's sid,
+// so that a section can be used again for another track.
+func (d *subTrack) ID() string { return d.track.sid }
+
+// RID implements webrtc.TrackLocal.
+func (d *subTrack) RID() string { return "" }
+
+// StreamID implements webrtc.TrackLocal.
+func (d *subTrack) StreamID() string { return d.track.owner.sid + "|" + d.track.sid }
+
+// Kind implements webrtc.TrackLocal.
+func (d *subTrack) Kind() webrtc.RTPCodecType { return d.track.kind }
+
+// write sends one packet of the track to the subscriber, if it gets it.
+func (d *subTrack) write(f *frame, now time.Time) {
+	if !d.open.Load() {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	// Looked at again under the lock: after setOpen(false) returns, nothing leaves.
+	if d.writer == nil || !d.open.Load() {
+		return
+	}
+	if len(f.payload) == 0 {
+		if f.layer == d.current {
+			d.seq.Drop(f.seq)
+		}
+		return
+	}
+	first := false
+	if d.track.video() {
+		if target := int(d.target.Load()); f.layer == target && (d.current != target || !d.seq.Ready()) && f.key {
+			d.seq.Switch(uint8(f.layer), f.seq, f.ts, d.seq.Project(now, videoClock, videoFrame))
+			if f.vp8.pictureAt > 0 {
+				d.seq.SwitchPicture(f.vp8.picture, f.vp8.tl0)
+			}
+			d.current = f.layer
+		}
+		if f.layer != d.current {
+			return
+		}
+	} else if !d.seq.Ready() {
+		d.seq.Switch(0, f.seq, f.ts, d.seq.Project(now, audioClock, audioFrame))
+		d.current, first = 0, true
+	}
+	seq, ts, ok := d.seq.Map(f.seq, f.ts, now)
+	if !ok {
+		return
+	}
+	payload := f.payload
+	if f.vp8.pictureAt > 0 {
+		d.seq.Pictures(f.vp8.picture, f.vp8.tl0)
+		o := d.seq.Origin()
+		if o.Picture != 0 || o.TL0 != 0 {
+			d.scratch = append(d.scratch[:0], payload...)
+			payload = d.scratch
+			putVP8(payload, f.vp8, f.vp8.picture+o.Picture, f.vp8.tl0+o.TL0)
+		}
+	}
+	d.send(d.pt, d.ssrc, seq, ts, f.marker || first, payload)
+	d.packets++
+	d.octets += uint32(len(payload))
+}
+
+func (d *subTrack) send(pt uint8, ssrc uint32, seq uint16, ts uint32, marker bool, payload []byte) {
+	d.header = rtp.Header{Version: 2, PayloadType: pt, SSRC: ssrc, SequenceNumber: seq, Timestamp: ts, Marker: marker}
+	_, _ = d.writer.WriteRTP(&d.header, payload)
+}
+
+// setOpen opens or closes the gate. When it returns after closing, no packet of the
+// track follows; audio ends with one frame of silence, or the decoder would go on
+// guessing for 200 ms.
+func (d *subTrack) setOpen(open bool, now time.Time) {
+	if d.open.Load() == open {
+		return
+	}
+	if open {
+		d.open.Store(true)
+		d.keyframe(now)
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.open.Store(false)
+	if !d.track.video() && d.writer != nil && d.seq.Started() && d.seq.Ready() {
+		seq, ts := d.seq.Insert(now, audioClock, audioFrame)
+		d.send(d.pt, d.ssrc, seq, ts, false, silence)
+		d.packets++
+	}
+	d.seq.Stop()
+	d.current = -1
+}
+
+// keyframe asks for a key frame of the wanted layer.
+func (d *subTrack) keyframe(now time.Time) {
+	if d.track.video() && d.open.Load() {
+		if target := int(d.target.Load()); target >= 0 {
+			d.track.requestKeyframe(target, now)
+		}
+	}
+}
+
+// choose picks the layer: the best that flows and is not above what is wanted, else
+// the lowest that flows.
+func (d *subTrack) choose(now time.Time) {
+	if !d.track.video() {
+		return
+	}
+	want := d.wantedLayer()
+	best, lowest := -1, -1
+	for i := range d.track.layers {
+		l := d.track.layers[i].Load()
+		if l == nil || now.UnixNano()-l.last.Load() > int64(layerAlive) {
+			continue
+		}
+		if lowest < 0 {
+			lowest = i
+		}
+		if i <= want {
+			best = i
+		}
+	}
+	if best < 0 {
+		best = lowest
+	}
+	if best >= 0 && int(d.target.Swap(int32(best))) != best {
+		d.keyframe(now)
+	}
+}
+
+// layerAlive is how long a layer without packets counts as flowing: a screen at one
+// frame a second is alive.
+const layerAlive = 1500 * time.Millisecond
+
+// wantedLayer reads the subscriber's settings; the room is locked.
+func (d *subTrack) wantedLayer() int {
+	s := d.settings
+	if s == nil {
+		return 2
+	}
+	if s.Width > 0 {
+		for _, l := range d.track.info.GetLayers() {
+			if l.Width >= s.Width && l.Quality != livekit.VideoQuality_OFF {
+				return int(l.Quality)
+			}
+		}
+		return 2
+	}
+	if s.Quality == livekit.VideoQuality_OFF {
+		return 0
+	}
+	return int(s.Quality)
+}
+
+// readRTCP answers the subscriber's reports until the sender stops.
+func (d *subTrack) readRTCP(sender *webrtc.RTPSender) {
+	for {
+		packets, _, err := sender.ReadRTCP()
+		if err != nil {
+			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) || strings.Contains(err.Error(), "closed") {
+				return
+			}
+			var timeout interface{ Timeout() bool }
+			if errors.As(err, &timeout) && timeout.Timeout() {
+				return
+			}
+			continue
+		}
+		now := d.track.room.srv.now()
+		for _, p := range packets {
+			switch p := p.(type) {
+			case *rtcp.PictureLossIndication:
+				d.keyframe(now)
+			case *rtcp.FullIntraRequest:
+				d.keyframe(now)
+			case *rtcp.TransportLayerNack:
+				for _, pair := range p.Nacks {
+					pair.Range(func(seq uint16) bool {
+						d.resend(seq)
+						return true
+					})
+				}
+			case *rtcp.ReceiverReport:
+				for _, r := range p.Reports {
+					d.mu.Lock()
+					if r.SSRC == d.ssrc {
+						d.lost = r.FractionLost
+					}
+					d.mu.Unlock()
+				}
+			}
+		}
+	}
+}
+
+// resend answers one lost packet from the publisher's cache, over the RTX stream
+// (RFC 4588): with GCM the same number must never carry other bytes.
+func (d *subTrack) resend(out uint16) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.writer == nil || d.rtxPT == 0 || d.rtxSSRC == 0 || !d.open.Load() {
+		return
+	}
+	o, ok := d.seq.Lookup(out)
+	if !ok {
+		return
+	}
+	l := d.track.layers[o.Source].Load()
+	if l == nil {
+		return
+	}
+	d.again = l.cache.Get(o.Seq, d.again)
+	if d.again == nil {
+		return
+	}
+	p, err := parseRTP(d.again, 0)
+	if err != nil || len(p.payload) == 0 {
+		return
+	}
+	d.scratch = append(d.scratch[:0], 0, 0)
+	binary.BigEndian.PutUint16(d.scratch, out)
+	d.scratch = append(d.scratch, p.payload...)
+	if d.track.vp8 {
+		if h, ok := parseVP8(p.payload); ok && h.pictureAt > 0 {
+			putVP8(d.scratch[2:], h, h.picture+o.Picture, h.tl0+o.TL0)
+		}
+	}
+	d.rtxSeq++
+	d.send(d.rtxPT, d.rtxSSRC, d.rtxSeq, p.ts+o.TSOffset, p.marker, d.scratch)
+}

@@ -1,0 +1,329 @@
+package sfu
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/livekit/protocol/livekit"
+	"github.com/pion/rtcp"
+	"github.com/pion/sdp/v3"
+	"github.com/pion/webrtc/v4"
+
+	"github.com/consilium-health/consilium/sfu/packetcache"
+)
+
+// pliInterval keeps key frame requests below two a second for each layer: every
+// key frame costs all receivers a burst.
+const pliInterval = 500 * time.Millisecond
+
+// Track is one published track: up to three layers in, any number of subscribers
+// out. The packet path reads subs and taps, which are replaced whole.
+type Track struct {
+	sid     string
+	cid     string
+	room    *Room
+	owner   *participant
+	kind    webrtc.RTPCodecType
+	source  livekit.TrackSource
+	channel string // tag, when the track is one of a language channel
+
+	info   *livekit.TrackInfo        // guarded by room.mu
+	codec  webrtc.RTPCodecCapability // set before announced
+	vp8    bool                      // set before announced
+	h264   bool                      // set before announced
+	mid    string                    // set before announced
+	wanted livekit.VideoQuality      // guarded by room.mu: what dynacast was told last
+	lower  time.Time                 // guarded by room.mu: since when less is wanted
+	layers [3]atomic.Pointer[layer]  // by quality; 0 alone without simulcast
+	subs   atomic.Pointer[[]*subTrack]
+	taps   atomic.Pointer[[]*channelTrack] // replaced under the feed table's lock
+
+	announced bool // guarded by room.mu
+	muted     atomic.Bool
+	ended     atomic.Bool
+
+	last   atomic.Int64 // UnixNano of the last packet
+	flow   atomic.Uint32
+	frames atomic.Uint32 // audio packets since the last look
+	active atomic.Uint32 // of these, with speech
+	loud   atomic.Uint32 // 127 minus the lowest level since the last look
+}
+
+// layer is one received RTP stream.
+type layer struct {
+	index    int
+	rid      string
+	remote   *webrtc.TrackRemote
+	receiver *webrtc.RTPReceiver
+	peer     *Peer
+	levelID  uint8
+	cache    *packetcache.Cache
+	last     atomic.Int64
+
+	mu        sync.Mutex
+	pliAt     time.Time
+	pliWanted bool
+	transit   int64   // of the last packet, in clock units
+	jitter    float64 // RFC 3550 §6.4.1
+	before    packetcache.Stats
+	srNTP     uint64 // of the last sender report
+	srRTP     uint32
+	srAt      time.Time
+}
+
+func (t *Track) video() bool { return t.kind == webrtc.RTPCodecTypeVideo }
+
+func (t *Track) subscribers() []*subTrack {
+	if p := t.subs.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// addSub and removeSub replace the list of subscribers; the room is locked.
+func (t *Track) addSub(d *subTrack) {
+	old := t.subscribers()
+	next := make([]*subTrack, len(old), len(old)+1)
+	copy(next, old)
+	next = append(next, d)
+	t.subs.Store(&next)
+}
+
+func (t *Track) removeSub(d *subTrack) {
+	old := t.subscribers()
+	next := make([]*subTrack, 0, len(old))
+	for _, o := range old {
+		if o != d {
+			next = append(next, o)
+		}
+	}
+	t.subs.Store(&next)
+}
+
+// layerIndex places a rid: q, h, f from the lowest (RFC 8853, in LiveKit's names).
+func layerIndex(rid string) int {
+	switch rid {
+	case "h", "1":
+		return 1
+	case "f", "2":
+		return 2
+	}
+	return 0
+}
+
+// addLayer takes in one received stream.
+func (t *Track) addLayer(p *Peer, remote *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) *layer {
+	size := 256
+	if t.video() {
+		size = 512
+	}
+	l := &layer{
+		index: layerIndex(remote.RID()), rid: remote.RID(), remote: remote, receiver: receiver,
+		peer: p, cache: packetcache.New(size),
+	}
+	for _, e := range receiver.GetParameters().HeaderExtensions {
+		if e.URI == sdp.AudioLevelURI {
+			l.levelID = uint8(e.ID)
+		}
+	}
+	return l
+}
+
+// read moves the packets of one layer until the stream ends.
+func (t *Track) read(l *layer) {
+	buf := make([]byte, 1600)
+	for {
+		n, _, err := l.remote.Read(buf)
+		if err != nil {
+			if errors.Is(err, io.ErrShortBuffer) {
+				continue
+			}
+			return
+		}
+		if t.ended.Load() {
+			continue
+		}
+		p, err := parseRTP(buf[:n], l.levelID)
+		if err != nil {
+			continue
+		}
+		t.receive(l, &p, buf[:n], t.room.srv.now())
+	}
+}
+
+func (t *Track) receive(l *layer, p *rtpPacket, raw []byte, now time.Time) {
+	got := l.cache.Store(p.seq, raw)
+	if !got.New {
+		return
+	}
+	l.last.Store(now.UnixNano())
+	if got.Newest {
+		l.measure(p.ts, now, t.clock())
+		if got.Gap > 0 && t.video() {
+			t.nack(l)
+		}
+	}
+	t.note(p, now)
+	t.forward(l.index, p, now)
+}
+
+// note counts a packet for flow and speech.
+func (t *Track) note(p *rtpPacket, now time.Time) {
+	t.last.Store(now.UnixNano())
+	if !t.video() {
+		if FlowState(t.flow.Load()) != Flowing && FlowState(t.flow.Swap(uint32(Flowing))) != Flowing {
+			t.room.emitFlow(t, Flowing)
+		}
+		t.frames.Add(1)
+		if p.leveled && p.level <= speechLevel {
+			t.active.Add(1)
+		}
+		if loud := uint32(127 - p.level); p.leveled && loud > t.loud.Load() {
+			t.loud.Store(loud)
+		}
+	}
+}
+
+// forward hands one packet to all subscribers and channel tracks.
+func (t *Track) forward(index int, p *rtpPacket, now time.Time) {
+	if t.muted.Load() {
+		return
+	}
+	f := frame{rtpPacket: p, layer: index}
+	if len(p.payload) > 0 {
+		switch {
+		case t.vp8:
+			f.vp8, _ = parseVP8(p.payload)
+			f.key = f.vp8.key
+		case t.h264:
+			f.key = h264Key(p.payload)
+		}
+	}
+	for _, d := range t.subscribers() {
+		d.write(&f, now)
+	}
+	if taps := t.taps.Load(); taps != nil && len(p.payload) > 0 {
+		for _, c := range *taps {
+			c.write(t, p, now)
+		}
+	}
+}
+
+func (t *Track) clock() uint32 {
+	if t.video() {
+		return videoClock
+	}
+	return audioClock
+}
+
+// requestKeyframe asks the publisher of a layer for a key frame, at once or as soon
+// as the last request is old enough.
+func (t *Track) requestKeyframe(index int, now time.Time) {
+	l := t.layers[index].Load()
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	if now.Sub(l.pliAt) < pliInterval {
+		l.pliWanted = true
+		l.mu.Unlock()
+		return
+	}
+	l.pliAt, l.pliWanted = now, false
+	l.mu.Unlock()
+	l.peer.writePublisherRTCP(&rtcp.PictureLossIndication{MediaSSRC: uint32(l.remote.SSRC())})
+}
+
+// nack asks the publisher for what is missing.
+func (t *Track) nack(l *layer) {
+	missing := l.cache.Missing(nil)
+	if len(missing) == 0 {
+		return
+	}
+	l.peer.writePublisherRTCP(&rtcp.TransportLayerNack{
+		MediaSSRC: uint32(l.remote.SSRC()), Nacks: rtcp.NackPairsFromSequenceNumbers(missing),
+	})
+}
+
+// measure updates the interarrival jitter.
+func (l *layer) measure(ts uint32, now time.Time, clock uint32) {
+	arrival := now.UnixNano() / 1000 * int64(clock) / 1e6
+	transit := arrival - int64(ts)
+	l.mu.Lock()
+	d := int32(uint32(transit - l.transit))
+	l.transit = transit
+	if d < 0 {
+		d = -d
+	}
+	// A step of more than a second is a new timeline, not jitter.
+	if uint32(d) < clock {
+		l.jitter += (float64(d) - l.jitter) / 16
+	}
+	l.mu.Unlock()
+}
+
+// readRTCP takes the sender reports of one layer.
+func (l *layer) readRTCP(now func() time.Time) {
+	for {
+		var packets []rtcp.Packet
+		var err error
+		if l.rid != "" {
+			packets, _, err = l.receiver.ReadSimulcastRTCP(l.rid)
+		} else {
+			packets, _, err = l.receiver.ReadRTCP()
+		}
+		if err != nil {
+			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) {
+				return
+			}
+			if strings.Contains(err.Error(), "closed") {
+				return
+			}
+			var net interface{ Timeout() bool }
+			if errors.As(err, &net) && net.Timeout() {
+				return
+			}
+			continue
+		}
+		for _, p := range packets {
+			if sr, ok := p.(*rtcp.SenderReport); ok && sr.SSRC == uint32(l.remote.SSRC()) {
+				at := now()
+				l.mu.Lock()
+				l.srNTP, l.srRTP, l.srAt = sr.NTPTime, sr.RTPTime, at
+				l.mu.Unlock()
+				l.peer.noteNTP(sr.NTPTime, at)
+			}
+		}
+	}
+}
+
+// report returns the reception report of the layer since the last one.
+func (l *layer) report(now time.Time) (rtcp.ReceptionReport, bool) {
+	s, ok := l.cache.Stats()
+	if !ok {
+		return rtcp.ReceptionReport{}, false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	expected := s.Expected - l.before.Expected
+	received := s.Received - l.before.Received
+	l.before = s
+	r := rtcp.ReceptionReport{
+		SSRC: uint32(l.remote.SSRC()), LastSequenceNumber: s.Highest, Jitter: uint32(l.jitter),
+	}
+	if expected > received && expected > 0 {
+		r.FractionLost = uint8(min(255, (expected-received)*256/expected))
+	}
+	if s.Expected > s.Received {
+		r.TotalLost = uint32(min(0x7fffff, s.Expected-s.Received))
+	}
+	if !l.srAt.IsZero() {
+		r.LastSenderReport = uint32(l.srNTP >> 16)
+		r.Delay = uint32(now.Sub(l.srAt) * 65536 / time.Second)
+	}
+	return r, true
+}
