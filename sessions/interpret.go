@@ -16,10 +16,13 @@ func (m *machine) own(id Identity) (*member, *booth, error) {
 	return p, m.booths[p.booth], nil
 }
 
-// put makes id the holder of the booth's channel in a slot.
+// put makes id the holder of the booth's channel in a slot; whoever else was
+// forwarded is gated.
 func (m *machine) put(b *booth, id Identity, slot int) {
-	if b.on != id {
-		m.offAir(b)
+	for _, other := range []Identity{b.on, b.next} {
+		if other != id {
+			m.comeOff(other)
+		}
 	}
 	b.on, b.slot, b.next, b.until = id, slot, "", time.Time{}
 	p := m.people[id]
@@ -29,16 +32,18 @@ func (m *machine) put(b *booth, id Identity, slot int) {
 	}
 }
 
-// offAir takes the holder's assignment off the air; the caller moves the booth.
+// offAir gates all legs of a booth; the caller moves the booth.
 func (m *machine) offAir(b *booth) {
-	if p := m.people[b.on]; p != nil {
+	m.comeOff(b.on)
+	m.comeOff(b.next)
+}
+
+func (m *machine) comeOff(id Identity) {
+	if p := m.people[id]; p != nil {
 		p.paused = false
 		if to, ok := p.stand.Next(ComeOffAir); ok {
 			p.stand = to
 		}
-	}
-	if p := m.people[b.next]; p != nil && p.stand == OnAir {
-		p.stand = Standby
 	}
 }
 
@@ -286,9 +291,7 @@ func (m *machine) cancel(id Identity) (effects, error) {
 
 func (m *machine) endHandover(e *effects, b *booth, to BoothState, act, cause string) {
 	partner := b.next
-	if p := m.people[partner]; p != nil && p.stand == OnAir {
-		p.stand = Standby
-	}
+	m.comeOff(partner)
 	b.state, b.next, b.until = to, "", time.Time{}
 	m.bump()
 	e.did(act, partner, b, cause)

@@ -313,6 +313,15 @@ func TestInvariants(t *testing.T) {
 		flow := rapid.SampledFrom([]Flow{FlowFlowing, FlowFlowing, FlowSuspect, FlowLost})
 		stands := rapid.SampledFrom([]Assignment{Ready, Ready, Ready, Cleared, Agreed, Invited})
 		modes := rapid.SampledFrom([]Mode{Simultaneous, Consecutive})
+		if rapid.Bool().Draw(t, "begun") { // else most runs would never see a handover
+			everybody(t, m)
+			for _, id := range cast {
+				admitted[id] = true
+			}
+			for _, id := range legs {
+				m.flows(id, FlowFlowing, now)
+			}
+		}
 		// attempt runs a command and checks that a refusal changes nothing and that
 		// a change has its epoch and its record.
 		attempt := func(t *rapid.T, do func(c *machine) (effects, error)) {
@@ -404,6 +413,24 @@ func TestInvariants(t *testing.T) {
 			"cough": func(t *rapid.T) {
 				attempt(t, func(c *machine) (effects, error) {
 					return c.coughs(leg.Draw(t, "who"), rapid.Bool().Draw(t, "on"), now)
+				})
+			},
+			"further": func(t *rapid.T) { // whatever brings a handover on
+				b := m.booths[boothOf([2]string{"ar", "en"})]
+				attempt(t, func(c *machine) (effects, error) {
+					switch b.state {
+					case BoothIdle, BoothDown:
+						return c.goLive(layla)
+					case BoothLive:
+						return c.offer(b.on, "", 0, now)
+					case BoothOffered:
+						return c.accept(b.next, now)
+					case BoothRequested:
+						return c.accept(b.on, now)
+					case BoothArmed:
+						return c.swap(b.on, now)
+					}
+					return effects{}, refuseNoHandover
 				})
 			},
 			"propose": func(t *rapid.T) {
