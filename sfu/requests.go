@@ -2,6 +2,7 @@ package sfu
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/livekit/protocol/livekit"
 	"github.com/pion/webrtc/v4"
@@ -109,6 +110,9 @@ func (p *Peer) handleAddTrack(req *livekit.AddTrackRequest) {
 		DisableDtx: req.GetDisableDtx(), DisableRed: true, Stereo: slices.Contains(req.GetAudioFeatures(), livekit.AudioTrackFeature_TF_STEREO),
 		Encryption: req.GetEncryption(), Stream: req.GetStream(), AudioFeatures: req.GetAudioFeatures(),
 		BackupCodecPolicy: req.GetBackupCodecPolicy(), Layers: req.GetLayers(),
+	}
+	if codecs := req.GetSimulcastCodecs(); t.video() && len(codecs) > 0 && codecs[0].GetCodec() != "" {
+		t.wantCodec = "video/" + strings.TrimPrefix(strings.ToLower(codecs[0].GetCodec()), "video/")
 	}
 	t.muted.Store(req.GetMuted())
 	p.pending = append(p.pending, t)

@@ -164,6 +164,10 @@ func (s *Server) listen() error {
 	}
 	se.SetNetworkTypes(networks)
 	se.DisableActiveTCP(true)
+	// Remote addresses are only ever learned from checks (see cleanSDP); waiting a
+	// second for a better kind would delay every join by it.
+	se.SetHostAcceptanceMinWait(0)
+	se.SetPrflxAcceptanceMinWait(0)
 	se.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	se.SetIncludeLoopbackCandidate(addr.Addr().IsLoopback())
 	if !addr.Addr().IsUnspecified() {

@@ -31,16 +31,17 @@ type Track struct {
 	source  livekit.TrackSource
 	channel string // tag, when the track is one of a language channel
 
-	info   *livekit.TrackInfo        // guarded by room.mu
-	codec  webrtc.RTPCodecCapability // set before announced
-	vp8    bool                      // set before announced
-	h264   bool                      // set before announced
-	mid    string                    // set before announced
-	wanted livekit.VideoQuality      // guarded by room.mu: what dynacast was told last
-	lower  time.Time                 // guarded by room.mu: since when less is wanted
-	layers [3]atomic.Pointer[layer]  // by quality; 0 alone without simulcast
-	subs   atomic.Pointer[[]*subTrack]
-	taps   atomic.Pointer[[]*channelTrack] // replaced under the feed table's lock
+	info      *livekit.TrackInfo        // guarded by room.mu
+	codec     webrtc.RTPCodecCapability // set before announced
+	vp8       bool                      // set before announced
+	h264      bool                      // set before announced
+	wantCodec string                    // mime type the client asked for
+	mid       string                    // set before announced
+	wanted    livekit.VideoQuality      // guarded by room.mu: what dynacast was told last
+	lower     time.Time                 // guarded by room.mu: since when less is wanted
+	layers    [3]atomic.Pointer[layer]  // by quality; 0 alone without simulcast
+	subs      atomic.Pointer[[]*subTrack]
+	taps      atomic.Pointer[[]*channelTrack] // replaced under the feed table's lock
 
 	announced bool // guarded by room.mu
 	muted     atomic.Bool

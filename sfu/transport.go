@@ -128,6 +128,7 @@ func (pub *publisher) offer(sd *livekit.SessionDescription) error {
 	if err := pub.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: sdp}); err != nil {
 		return fmt.Errorf("publisher offer: %w", err)
 	}
+	pub.preferCodecs(sdp)
 	answer, err := pub.pc.CreateAnswer(nil)
 	if err != nil {
 		return fmt.Errorf("publisher answer: %w", err)
@@ -148,6 +149,66 @@ func (pub *publisher) offer(sd *livekit.SessionDescription) error {
 		}
 	}
 	return nil
+}
+
+// preferCodecs puts the codec that a video track was added with first in the answer:
+// clients send with the first one.
+func (pub *publisher) preferCodecs(sdp string) {
+	cids := sectionTracks(sdp)
+	want := map[string]string{}
+	pub.peer.room.mu.Lock()
+	for _, t := range pub.peer.pending {
+		if t.wantCodec != "" {
+			want[t.cid] = t.wantCodec
+		}
+	}
+	pub.peer.room.mu.Unlock()
+	if len(want) == 0 {
+		return
+	}
+	for _, tr := range pub.pc.GetTransceivers() {
+		mime := want[cids[tr.Mid()]]
+		if mime == "" || tr.Receiver() == nil {
+			continue
+		}
+		var first, rest []webrtc.RTPCodecParameters
+		for _, c := range tr.Receiver().GetParameters().Codecs {
+			if strings.EqualFold(c.MimeType, mime) {
+				first = append(first, c)
+			} else {
+				rest = append(rest, c)
+			}
+		}
+		if len(first) > 0 {
+			_ = tr.SetCodecPreferences(append(first, rest...))
+		}
+	}
+}
+
+// sectionTracks finds the track id of each section that names one.
+func sectionTracks(sdp string) map[string]string {
+	tracks := map[string]string{}
+	mid, track := "", ""
+	flush := func() {
+		if mid != "" && track != "" {
+			tracks[mid] = track
+		}
+		mid, track = "", ""
+	}
+	for line := range strings.SplitSeq(sdp, "\n") {
+		line = strings.TrimSuffix(line, "\r")
+		if strings.HasPrefix(line, "m=") {
+			flush()
+		} else if rest, ok := strings.CutPrefix(line, "a=mid:"); ok {
+			mid = rest
+		} else if rest, ok := strings.CutPrefix(line, "a=msid:"); ok {
+			if f := strings.Fields(rest); len(f) == 2 {
+				track = f[1]
+			}
+		}
+	}
+	flush()
+	return tracks
 }
 
 // onTrack is called for each received stream: once for audio, up to three times for
