@@ -52,10 +52,10 @@ type Determination struct {
 }
 
 // seal adds what the answer rests on.
-func (d *Determination) seal(q Question) {
+func (d *Determination) seal(q Question, held *Credentials) {
 	d.Activity, d.At, d.Through, d.DecidedAt, d.Mode = q.Activity, q.At.UTC(), q.Through, q.DecidedAt, q.Mode
 	d.AcceptUnverified = q.AcceptUnverified
-	d.Packs = q.Rules.editions(q.Places)
+	d.Packs = q.Rules.editions(&q, held)
 	d.ConditionsList = q.Rules.Conditions()
 	d.Evaluator = evaluatorVersion
 	for _, s := range []*[]string{&d.Reasons, &d.Conditions, &d.Helps} {
@@ -155,7 +155,7 @@ func Replay(rules *RuleSet, factsJSON, answerJSON []byte, hash [sha256.Size]byte
 	if err := json.Unmarshal(answerJSON, &a); err != nil || a.Format != answerFormat {
 		return Determination{}, fmt.Errorf("%w: answer of format %q: %v", ErrReplayDiffers, a.Format, err)
 	}
-	if !slices.Equal(rules.editions(f.Question.Places), a.Packs) || rules.Conditions() != a.List {
+	if !slices.Equal(rules.editions(&f.Question, &f.Specialist), a.Packs) || rules.Conditions() != a.List {
 		return Determination{}, ErrEditions
 	}
 	f.Question.Rules = rules
@@ -231,4 +231,20 @@ func (d Determination) Lead() string {
 		}
 	}
 	return ""
+}
+
+// open reads the parts of a stored determination from its facts and answer.
+func (d *Determination) open() error {
+	var a answer
+	if err := json.Unmarshal(d.Answer, &a); err != nil {
+		return fmt.Errorf("read determination %s: %w", d.ID, err)
+	}
+	var f facts
+	if err := json.Unmarshal(d.Facts, &f); err != nil {
+		return fmt.Errorf("read determination %s: %w", d.ID, err)
+	}
+	d.ByPlace, d.Reasons, d.Conditions, d.Packs = a.ByPlace, a.Reasons, a.Conditions, a.Packs
+	d.ConditionsList, d.Evaluator, d.AcceptUnverified = a.List, a.Evaluator, f.Question.AcceptUnverified
+	d.Limits = limits(d.Conditions)
+	return nil
 }

@@ -70,7 +70,7 @@ type TermAnswer struct {
 // and writes nothing; the caller records the Determination.
 func Evaluate(q Question, held Credentials) Determination {
 	d := evaluate(q, held, nil)
-	d.seal(q)
+	d.seal(q, &held)
 	return d
 }
 
@@ -79,7 +79,7 @@ func Evaluate(q Question, held Credentials) Determination {
 func Trace(q Question, held Credentials) (Determination, []RuleAnswer) {
 	answers := []RuleAnswer{}
 	d := evaluate(q, held, func(a RuleAnswer) { answers = append(answers, a) })
-	d.seal(q)
+	d.seal(q, &held)
 	return d, answers
 }
 
@@ -324,7 +324,7 @@ func Spans(q Question, held Credentials, from, to time.Time) []Span {
 			out[n-1].To = end
 			continue
 		}
-		d.seal(q)
+		d.seal(q, &held)
 		out = append(out, Span{From: at, To: end, Decision: d.Decision, Determination: d})
 	}
 	return out
@@ -442,7 +442,7 @@ func EvaluateOver(q Question, held Credentials, through time.Time) Determination
 		d.Conditions = []string{}
 	}
 	q.At = start
-	d.seal(q)
+	d.seal(q, &held)
 	return d
 }
 

@@ -53,6 +53,8 @@ func (rs *RuleSet) Explain(code string) Explanation {
 		id, what, _ := strings.Cut(rest, ":")
 		e.MessageID = "scope.credential." + strings.ReplaceAll(what, "-", "_")
 		e.Data["Credential"] = id
+	case "interpreter":
+		e.MessageID = "scope.interpreter." + strings.ReplaceAll(rest, "-", "_")
 	default:
 		e.MessageID = "scope.other"
 	}
@@ -99,6 +101,10 @@ func (rs *RuleSet) MessageIDs() []string {
 		"scope.no_permit", "scope.no_place", "scope.no_pack", "scope.pack_not_verified", "scope.other"}
 	for _, what := range []string{"expired", "not_yet_valid", "suspended", "revoked", "surrendered", "unverified", "verification_overdue"} {
 		ids = append(ids, "scope.credential."+what)
+	}
+	for _, what := range []string{"no_certificate", "excluded", "mode", "expired", "not_yet_valid", "suspended", "revoked", "surrendered",
+		"unverified", "verification_overdue"} {
+		ids = append(ids, "scope.interpreter."+what)
 	}
 	for l := range enforcedLimits {
 		ids = append(ids, "scope.limit."+l)

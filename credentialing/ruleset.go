@@ -311,10 +311,21 @@ func (rs *RuleSet) Conditions() Edition {
 	return Edition{Code: "conditions", Version: rs.conditions.version, SHA256: fmt.Sprintf("%x", rs.conditions.sha256)}
 }
 
-// editions are the packs that apply in the places, sorted by code, each once.
-func (rs *RuleSet) editions(places []string) []Edition {
+// editions are the packs that a question rests on, sorted by code, each once: those
+// that apply in its places, and those that say in which zones the days of the
+// issuers of its credentials begin and end.
+func (rs *RuleSet) editions(q *Question, held *Credentials) []Edition {
 	var packs []*Pack
-	for _, code := range places {
+	codes := slices.Clone(q.Places)
+	for i := range held.List {
+		codes = append(codes, held.List[i].Jurisdiction)
+	}
+	if q.Local != nil {
+		for i := range q.Local.Licenses {
+			codes = append(codes, q.Local.Licenses[i].Jurisdiction)
+		}
+	}
+	for _, code := range codes {
 		if pl, ok := rs.places[code]; ok {
 			packs = append(packs, pl.packs...)
 		}

@@ -1,0 +1,40 @@
+package credentialing
+
+import (
+	"io"
+	"testing"
+
+	"github.com/consilium-health/consilium/credentialing/audit"
+	"github.com/consilium-health/consilium/credentialing/identity"
+)
+
+// StoreVectors evaluates and stores the vectors of a file as determinations of a
+// person, and returns their hashes.
+func StoreVectors(t *testing.T, s *Service, db *audit.DB, r io.Reader, person identity.PersonID) map[DeterminationID][32]byte {
+	t.Helper()
+	vectors, err := readVectors(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[DeterminationID][32]byte{}
+	err = db.Write(t.Context(), audit.Scope{}, func(tx *audit.Tx) error {
+		for _, v := range vectors {
+			q := v.question(s.Rules())
+			d := Evaluate(q, v.Specialist)
+			if err := Record(q, v.Specialist, &d); err != nil {
+				return err
+			}
+			d.ID, d.DecidedAt = DeterminationID(newID()), tx.Now()
+			d.Person = person
+			if err := insertDetermination(t.Context(), tx, d, ""); err != nil {
+				return err
+			}
+			out[d.ID] = d.Hash
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
