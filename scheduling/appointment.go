@@ -81,22 +81,41 @@ type Appointment struct {
 	ZoneVersion  string
 	UID          string // of the calendar file
 	Sequence     int    // of the calendar file
-	State        State
-	Reason       string // code, why canceled or in need of attention
-	Tasks        []Task
-	Version      int
-	CreatedBy    identity.PersonID
-	CreatedAt    time.Time
-	Seats        []Seat
+	// Interpreted is the language pair an interpreter carries; zero if everybody shares
+	// a language.
+	Interpreted [2]string
+	State       State
+	Reason      string // code, why canceled or in need of attention
+	Tasks       []Task
+	Note        string // shown to the people seated
+	Version     int
+	CreatedBy   identity.PersonID
+	CreatedAt   time.Time
+	Seats       []Seat
 }
 
 // End is the instant at which it ends.
 func (a Appointment) End() time.Time { return a.StartAt.Add(a.Duration) }
 
+// Opens is the instant from which it may be entered.
+func (a Appointment) Opens() time.Time { return a.StartAt.Add(-JoinOpens) }
+
+// Joinable tells whether it may be entered at an instant: everybody said yes, it is
+// not long before the start and not after the end.
+func (a Appointment) Joinable(at time.Time) bool {
+	switch a.State {
+	case StateBooked:
+		return !at.Before(a.Opens()) && at.Before(a.End())
+	case StateInProgress:
+		return true
+	}
+	return false
+}
+
 // Seat returns the live seat of a person.
 func (a Appointment) Seat(person identity.PersonID) (Seat, bool) {
 	for _, s := range a.Seats {
-		if s.Person == person {
+		if s.Person == person && !s.Released {
 			return s, true
 		}
 	}
@@ -117,6 +136,8 @@ type Seat struct {
 	Determination string    // id; clinicians only
 	Pair          [2]string // interpreters: the languages carried, BCP 47
 	Leg           int       // interpreters: 0 direct; 1 and 2 the legs of a relay
+	AttestedAt    time.Time // interpreters: when they promised confidentiality; zero if not yet
+	Released      bool      // keeps nobody any more
 }
 
 // Task is a condition that must be met before the appointment starts. Booking is

@@ -3,6 +3,7 @@ package scheduling
 import (
 	"context"
 
+	"github.com/consilium-health/consilium/credentialing"
 	"github.com/consilium-health/consilium/credentialing/audit"
 	"github.com/consilium-health/consilium/credentialing/identity"
 )
@@ -10,10 +11,11 @@ import (
 // CaseFacts is how scheduling asks about a case. The workspace implements it, cmd
 // wires it.
 type CaseFacts interface {
-	// Facts tells what a meeting about the case rests on. It reads within tx, in the
-	// scope tx was opened with, so a case that the scope may not see is ErrNotFound.
-	// It writes nothing, may be called again, and blocks only for the database.
-	Facts(ctx context.Context, tx *audit.Tx, ref CaseRef) (Facts, error)
+	// Facts tells what a meeting of the case with a specialist rests on. It reads
+	// within tx, so a case that tx's scope may not see is ErrNotFound; it may enter the
+	// clinic that owns the case. It writes nothing, may be called again, and blocks
+	// only for the database.
+	Facts(ctx context.Context, tx *audit.Tx, ref CaseRef, specialist identity.PersonID) (Facts, error)
 }
 
 // Facts are what scheduling knows of a case: who, and which languages.
@@ -28,4 +30,9 @@ type Facts struct {
 	PatientZone string
 	// LocalPhysician is the responsible physician; "" if nobody is.
 	LocalPhysician identity.PersonID
+	// Specialty is the code of the specialty that is asked.
+	Specialty string
+	// Context is what credentialing must know of the case, its consents narrowed to
+	// the specialist as receiver. Scheduling passes it on unopened.
+	Context credentialing.CaseContext
 }

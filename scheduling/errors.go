@@ -22,6 +22,9 @@ var (
 	ErrState = errors.New("scheduling: not in this state")
 	// ErrForbidden means that the actor may see the appointment but not do this.
 	ErrForbidden = errors.New("scheduling: not allowed")
+	// ErrInvite means that a link is not, or no longer, good for anything: unknown,
+	// used, expired, or the appointment is off. Which of them is not told.
+	ErrInvite = errors.New("scheduling: link is not valid")
 	// ErrInvalidRequest means that a request lacks something or contradicts itself.
 	ErrInvalidRequest = errors.New("scheduling: invalid request")
 )
@@ -40,11 +43,33 @@ func (e *SlotTaken) Is(target error) bool { return target == ErrSlotTaken }
 type Refusal struct {
 	Limit  LimitKind
 	Person identity.PersonID // whose limit; "" when nobody's alone
-	// Of a license: the reason codes of the determination, sorted.
+	// Of a license: the reason codes of the determination, sorted, and the one to show
+	// first. Of an interpreter: why nobody is qualified.
 	Reasons []string
+	Lead    string
+	// Of a license: the rule that refuses, if a single one does, and where.
+	Rule         string
+	Jurisdiction string
 	// Until is when the limit falls away by itself, or, for a license, the instant
 	// at which permission ends; zero if no date helps.
 	Until time.Time
 }
 
 func (e *Refusal) Error() string { return "scheduling: refused by " + string(e.Limit) }
+
+// WallRefusal means that a typed time of the clock does not exist in its zone, or
+// exists twice and it was not said which is meant.
+type WallRefusal struct {
+	Zone  string
+	Wall  Wall
+	Check WallCheck // Next is the next time that exists; Instants are the two of a fold
+}
+
+func (e *WallRefusal) Error() string {
+	return "scheduling: local time is a " + string(e.Check.Kind) + " in " + e.Zone
+}
+
+// EarlyInvite means that a link was opened before it can be used.
+type EarlyInvite struct{ Opens time.Time }
+
+func (e *EarlyInvite) Error() string { return "scheduling: link opens later" }

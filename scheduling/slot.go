@@ -31,6 +31,8 @@ type SearchAnswer struct {
 	// are not the person's own hours: a license that ends within the range, most
 	// starts first.
 	Cuts []Reason
+	// Unqualified are the interpreters on file who may not carry the languages, and why.
+	Unqualified []Unqualified
 	// ZoneVersion is the release of the zone data that the answer rests on.
 	ZoneVersion string
 }
@@ -83,4 +85,12 @@ type Reason struct {
 	Gained  int       // starts there would be without it
 	First   time.Time // the first of them
 	Refusal *Refusal  // of a license: reasons and until when it was permitted
+}
+
+// Unqualified is an interpreter who is not offered.
+type Unqualified struct {
+	Person identity.PersonID
+	Name   string
+	Reason string    // code of credentialing
+	Until  time.Time // when the certificate ended; zero if no date tells
 }

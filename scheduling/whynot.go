@@ -56,8 +56,8 @@ func (s *search) limits() []Limit {
 }
 
 // whyNot names the smallest set of limits, one or two, without which there would be
-// a start: what to name when nothing is found. If even that does not help, it lists
-// the limits that leave nothing by themselves.
+// a start: what to name when nothing is found. If that does not help, it lists the
+// limits that leave nothing by themselves, or else a set none of which can be spared.
 func (s *search) whyNot() []Limit {
 	if s.grid.n == 0 {
 		return []Limit{{Kind: LimitRange}}
@@ -92,7 +92,32 @@ func (s *search) whyNot() []Limit {
 			alone = append(alone, s.limit(l, nil, 0))
 		}
 	}
-	return alone
+	if alone != nil {
+		return alone
+	}
+	return s.together(all)
+}
+
+// together shrinks the set of all limits to one of which every limit binds: put back
+// any of them and no start is left.
+func (s *search) together(all []lifted) []Limit {
+	set := slices.Clone(all)
+	for _, l := range all {
+		fewer := slices.DeleteFunc(slices.Clone(set), func(o lifted) bool { return o == l })
+		if s.with(fewer...).count() > 0 {
+			set = fewer
+		}
+	}
+	gain := s.with(set...)
+	n := gain.count()
+	if n == 0 {
+		return nil // a pool keeps them away
+	}
+	out := make([]Limit, 0, len(set))
+	for _, l := range set {
+		out = append(out, s.limit(l, gain, n))
+	}
+	return out
 }
 
 func (s *search) limit(l lifted, gain mask, n int) Limit {

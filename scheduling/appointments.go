@@ -1,0 +1,381 @@
+package scheduling
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/consilium-health/consilium/credentialing/audit"
+	"github.com/consilium-health/consilium/credentialing/identity"
+)
+
+// Codes of why an appointment is canceled. No free text: it would speak of patients.
+const (
+	ReasonPatient     = "patient-unavailable"
+	ReasonClinician   = "clinician-unavailable"
+	ReasonInterpreter = "interpreter-unavailable"
+	ReasonResolved    = "no-longer-needed"
+	ReasonOther       = "other"
+)
+
+// CancelReasons are the codes a person may choose from, in the order of the form.
+var CancelReasons = []string{ReasonPatient, ReasonClinician, ReasonInterpreter, ReasonResolved, ReasonOther}
+
+// Attestation names the text that an interpreter agrees to when accepting.
+const Attestation = "interpreter-confidentiality/1"
+
+// open finds an appointment that the actor may know of, in the scope of its clinic:
+// the actor's own seat, a guest's one seat, or any of the clinic the actor arranges
+// for.
+func open(ctx context.Context, tx *audit.Tx, actor identity.Actor, id AppointmentID, lock bool) (Appointment, error) {
+	if !known(id) {
+		return Appointment{}, ErrNotFound
+	}
+	org := actor.Organization
+	seated := false
+	if actor.Person != "" {
+		switch of, err := clinicOfSeat(ctx, tx, id, actor.Person); {
+		case err == nil:
+			org, seated = of, true
+		case err != ErrNotFound:
+			return Appointment{}, err
+		}
+	}
+	if !seated && !arranges(actor, org) || org == "" {
+		return Appointment{}, ErrNotFound
+	}
+	if err := audit.Enter(ctx, tx, audit.Scope{Organization: string(org), Person: string(actor.Person)}); err != nil {
+		return Appointment{}, err
+	}
+	a, err := appointment(ctx, tx, id, lock)
+	if err != nil {
+		return Appointment{}, err
+	}
+	if actor.Guest() {
+		if seat, ok := a.Seat(actor.Person); !ok || string(seat.ID) != actor.Seat {
+			return Appointment{}, ErrNotFound
+		}
+	}
+	return a, nil
+}
+
+// Appointment reads one appointment: for the people seated and for those who arrange
+// for its clinic.
+func (s *Service) Appointment(ctx context.Context, actor identity.Actor, id AppointmentID) (Appointment, error) {
+	var a Appointment
+	err := s.db.Read(ctx, actor.Scope(), func(tx *audit.Tx) (err error) {
+		a, err = open(ctx, tx, actor, id, false)
+		return err
+	})
+	if err != nil {
+		return Appointment{}, fmt.Errorf("appointment %s: %w", id, err)
+	}
+	return a, nil
+}
+
+// AppointmentsOf lists the appointments within [from, to) by start: the actor's own
+// in all clinics and, for a coordinator, those of the clinic. A guest has one.
+func (s *Service) AppointmentsOf(ctx context.Context, actor identity.Actor, from, to time.Time) ([]Appointment, error) {
+	var list []Appointment
+	err := s.db.Read(ctx, actor.Scope(), func(tx *audit.Tx) error {
+		own := map[identity.OrganizationID][]string{}
+		if actor.Person != "" {
+			var err error
+			if own, err = ownAppointments(ctx, tx, actor.Person, from, to); err != nil {
+				return err
+			}
+		}
+		whole := identity.OrganizationID("")
+		if actor.Job != "" || actor.Has(identity.RoleCoordinator) {
+			whole = actor.Organization
+		}
+		if _, ok := own[whole]; !ok && whole != "" {
+			own[whole] = []string{}
+		}
+		for org, ids := range own {
+			if err := audit.Enter(ctx, tx, audit.Scope{Organization: string(org), Person: string(actor.Person)}); err != nil {
+				return err
+			}
+			where := `organization_id = @organization and start_at < @to and start_at + duration > @from and (@whole or id = any(@ids::uuid[]))`
+			found, err := appointmentsWhere(ctx, tx, where, pgx.StrictNamedArgs{"organization": string(org), "from": from, "to": to,
+				"whole": org == whole, "ids": ids})
+			if err != nil {
+				return err
+			}
+			list = append(list, found...)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("appointments: %w", err)
+	}
+	if actor.Guest() {
+		list = slices.DeleteFunc(list, func(a Appointment) bool {
+			seat, ok := a.Seat(actor.Person)
+			return !ok || string(seat.ID) != actor.Seat
+		})
+	}
+	slices.SortFunc(list, func(a, b Appointment) int {
+		if c := a.StartAt.Compare(b.StartAt); c != 0 {
+			return c
+		}
+		if a.ID < b.ID {
+			return -1
+		}
+		return 1
+	})
+	return list, nil
+}
+
+// AppointmentsOfCase lists the appointments of a case by start, for those who arrange
+// for its clinic and, of the others, those in which they sit.
+func (s *Service) AppointmentsOfCase(ctx context.Context, actor identity.Actor, ref CaseRef, organization identity.OrganizationID) ([]Appointment, error) {
+	if !known(ref) || !known(organization) {
+		return nil, ErrNotFound
+	}
+	var list []Appointment
+	err := s.db.Read(ctx, actor.Scope(), func(tx *audit.Tx) (err error) {
+		if err := audit.Enter(ctx, tx, audit.Scope{Organization: string(organization), Person: string(actor.Person)}); err != nil {
+			return err
+		}
+		list, err = appointmentsWhere(ctx, tx, `organization_id = @organization and case_id = @case order by start_at, id`,
+			pgx.StrictNamedArgs{"organization": string(organization), "case": string(ref)})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("appointments of case %s: %w", ref, err)
+	}
+	return slices.DeleteFunc(list, func(a Appointment) bool {
+		_, seated := a.Seat(actor.Person)
+		return !seated && !arranges(actor, organization)
+	}), nil
+}
+
+// mayCancel: who arranges, and whoever is seated except interpreters, who decline.
+func mayCancel(actor identity.Actor, a Appointment) bool {
+	if actor.Guest() {
+		return false
+	}
+	seat, seated := a.Seat(actor.Person)
+	return arranges(actor, a.Organization) || seated && seat.Role != RoleInterpreter
+}
+
+// Cancel ends an appointment before it began and frees everybody. version is the one
+// that was read.
+func (s *Service) Cancel(ctx context.Context, actor identity.Actor, id AppointmentID, version int, reason string) (Appointment, error) {
+	if !slices.Contains(CancelReasons, reason) {
+		return Appointment{}, fmt.Errorf("%w: reason %q", ErrInvalidRequest, reason)
+	}
+	var a Appointment
+	err := s.write(ctx, actor.Scope(), func(tx *audit.Tx) (err error) {
+		if a, err = open(ctx, tx, actor, id, true); err != nil {
+			return err
+		}
+		if !mayCancel(actor, a) {
+			return ErrForbidden
+		}
+		if a.Version != version {
+			return ErrVersion
+		}
+		to, ok := a.State.Next(EventCancel)
+		if !ok {
+			return ErrState
+		}
+		a.State, a.Reason, a.Sequence = to, reason, a.Sequence+1
+		if a, err = saveState(ctx, tx, a); err != nil {
+			return err
+		}
+		if err := releaseSeats(ctx, tx, a); err != nil {
+			return err
+		}
+		e := actor.Event("appointment.canceled")
+		e.Objects = map[string]string{"appointment": string(a.ID), "case": string(a.Case)}
+		e.Reason = reason
+		for i := range a.Seats {
+			e.Tell = append(e.Tell, string(a.Seats[i].Person))
+			a.Seats[i].Released = true
+		}
+		tx.Append(e)
+		return nil
+	})
+	if err != nil {
+		return Appointment{}, fmt.Errorf("cancel appointment %s: %w", id, err)
+	}
+	return a, nil
+}
+
+// Accept is the interpreter's yes to the seat and the promise of confidentiality
+// named by Attestation. With the last yes that was waited for the appointment is
+// booked. Accepting again changes nothing.
+func (s *Service) Accept(ctx context.Context, actor identity.Actor, seat SeatID) (Appointment, error) {
+	return s.answer(ctx, actor, seat, Accepted)
+}
+
+// Decline is the interpreter's no. The appointment then needs attention: those who
+// arrange for the clinic are told and choose another time or interpreter.
+func (s *Service) Decline(ctx context.Context, actor identity.Actor, seat SeatID) (Appointment, error) {
+	return s.answer(ctx, actor, seat, Declined)
+}
+
+func (s *Service) answer(ctx context.Context, actor identity.Actor, id SeatID, r Response) (Appointment, error) {
+	if !known(id) {
+		return Appointment{}, ErrNotFound
+	}
+	var a Appointment
+	err := s.write(ctx, actor.Scope(), func(tx *audit.Tx) (err error) {
+		_, of, err := seatClinic(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		if a, err = open(ctx, tx, actor, of, true); err != nil {
+			return err
+		}
+		seat, ok := a.Seat(actor.Person)
+		switch {
+		case !ok || seat.ID != id:
+			return ErrNotFound // somebody else's
+		case seat.Role != RoleInterpreter:
+			return ErrForbidden
+		case seat.Response == r:
+			return nil
+		}
+		e := actor.Event("seat." + string(r))
+		e.Objects = map[string]string{"appointment": string(a.ID), "seat": string(id)}
+		if r == Declined {
+			err = a.declined(&e, seat)
+		} else {
+			err = a.accepted(&e, seat, tx.Now())
+		}
+		if err != nil {
+			return err
+		}
+		if err := answerSeat(ctx, tx, a, id, r, r == Accepted); err != nil {
+			return err
+		}
+		if r == Declined {
+			// The seat keeps the interpreter no longer.
+			if err := releaseSeat(ctx, tx, a, id); err != nil {
+				return err
+			}
+		}
+		if a, err = saveState(ctx, tx, a); err != nil {
+			return err
+		}
+		tx.Append(e)
+		return nil
+	})
+	if err != nil {
+		return Appointment{}, fmt.Errorf("answer seat %s: %w", id, err)
+	}
+	return a, nil
+}
+
+// accepted notes the yes; when none is missing any more, everybody is told.
+func (a *Appointment) accepted(e *audit.Event, seat Seat, now time.Time) error {
+	if a.State != StatePending {
+		return ErrState
+	}
+	e.Detail = map[string]any{"attestation": Attestation}
+	waiting := false
+	for i, o := range a.Seats {
+		if o.ID == seat.ID {
+			a.Seats[i].Response, a.Seats[i].AttestedAt = Accepted, now
+		} else if o.Role == RoleInterpreter && o.Required && o.Response != Accepted && !o.Released {
+			waiting = true
+		}
+	}
+	if waiting {
+		return nil
+	}
+	a.State, _ = a.State.Next(EventConfirm)
+	e.Reason = string(a.State)
+	for _, o := range a.Seats {
+		if !o.Released {
+			e.Tell = append(e.Tell, string(o.Person))
+		}
+	}
+	return nil
+}
+
+func (a *Appointment) declined(e *audit.Event, seat Seat) error {
+	to, ok := a.State.Next(EventImpair)
+	if !ok {
+		return ErrState
+	}
+	a.State, a.Reason, e.Reason = to, ReasonInterpreter, ReasonInterpreter
+	for i, o := range a.Seats {
+		switch {
+		case o.ID == seat.ID:
+			a.Seats[i].Response, a.Seats[i].Released = Declined, true
+		case o.Role == RoleLocalPhysician:
+			e.Tell = append(e.Tell, string(o.Person))
+		}
+	}
+	if a.CreatedBy != "" && !slices.Contains(e.Tell, string(a.CreatedBy)) {
+		e.Tell = append(e.Tell, string(a.CreatedBy))
+	}
+	return nil
+}
+
+// SeatFor finds the live seat of a person at the door of an appointment. tx is opened
+// in the person's own scope; it leaves in the scope of the appointment's clinic. Who
+// has no seat there gets ErrNotFound.
+func (s *Service) SeatFor(ctx context.Context, tx *audit.Tx, id AppointmentID, person identity.PersonID) (Seat, Appointment, error) {
+	if !known(id) || !known(person) {
+		return Seat{}, Appointment{}, ErrNotFound
+	}
+	org, err := clinicOfSeat(ctx, tx, id, person)
+	if err != nil {
+		return Seat{}, Appointment{}, err
+	}
+	if err := audit.Enter(ctx, tx, audit.Scope{Organization: string(org), Person: tx.Scope.Person}); err != nil {
+		return Seat{}, Appointment{}, err
+	}
+	a, err := appointment(ctx, tx, id, false)
+	if err != nil {
+		return Seat{}, Appointment{}, err
+	}
+	seat, ok := a.Seat(person)
+	if !ok {
+		return Seat{}, Appointment{}, ErrNotFound
+	}
+	return seat, a, nil
+}
+
+// Begin notes that the session of an appointment runs. tx is in the scope of its
+// clinic. Beginning again changes nothing.
+func (s *Service) Begin(ctx context.Context, tx *audit.Tx, id AppointmentID) error {
+	return move(ctx, tx, id, EventBegin, StateInProgress, "appointment.began")
+}
+
+// Fulfill notes that the session of an appointment has ended and it took place.
+// Doing it again changes nothing.
+func (s *Service) Fulfill(ctx context.Context, tx *audit.Tx, id AppointmentID) error {
+	return move(ctx, tx, id, EventFulfill, StateFulfilled, "appointment.fulfilled")
+}
+
+func move(ctx context.Context, tx *audit.Tx, id AppointmentID, ev Event, already State, act string) error {
+	if !known(id) {
+		return ErrNotFound
+	}
+	a, err := appointment(ctx, tx, id, true)
+	if err != nil {
+		return fmt.Errorf("appointment %s: %w", id, err)
+	}
+	if a.State == already {
+		return nil
+	}
+	to, ok := a.State.Next(ev)
+	if !ok {
+		return fmt.Errorf("appointment %s is %s: %w", id, a.State, ErrState)
+	}
+	a.State = to
+	if _, err := saveState(ctx, tx, a); err != nil {
+		return err
+	}
+	tx.Append(audit.Event{Act: act, Actor: tx.Scope.Person, Objects: map[string]string{"appointment": string(id), "case": string(a.Case)}})
+	return nil
+}

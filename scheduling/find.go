@@ -1,0 +1,134 @@
+package scheduling
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/consilium-health/consilium/credentialing/audit"
+	"github.com/consilium-health/consilium/credentialing/identity"
+)
+
+// Search lists the starts at which the people of a case can meet, each permitted to
+// do their part for the whole of it. When there is none it says what binds.
+func (s *Service) Search(ctx context.Context, actor identity.Actor, req SearchRequest) (SearchAnswer, error) {
+	candidates, err := s.candidates(ctx)
+	if err != nil {
+		return SearchAnswer{}, err
+	}
+	var answer SearchAnswer
+	err = s.db.Read(ctx, actor.Scope(), func(tx *audit.Tx) error {
+		w := planned{ref: req.Case, kind: req.Kind, specialist: req.Specialist, duration: req.Duration, from: req.From, to: req.To}
+		if now := tx.Now(); w.from.Before(now) {
+			w.from = now
+		}
+		if w.to.IsZero() {
+			w.to = w.from.Add(defaultAhead)
+		}
+		if w.to.Sub(w.from) > longestAhead {
+			return fmt.Errorf("%w: more than %v at once", ErrInvalidRequest, longestAhead)
+		}
+		p, err := s.plan(ctx, tx, actor, w, candidates)
+		if err != nil {
+			return err
+		}
+		grid := req.Grid
+		if grid == 0 {
+			grid = defaultGrid
+		}
+		answer, err = p.answer(grid, req.Limit)
+		return err
+	})
+	if err != nil {
+		return SearchAnswer{}, fmt.Errorf("search for case %s: %w", req.Case, err)
+	}
+	return answer, nil
+}
+
+// answer searches the whole range of the plan.
+func (p *plan) answer(grid time.Duration, limit int) (SearchAnswer, error) {
+	if limit <= 0 {
+		limit = defaultLimit
+	}
+	out := SearchAnswer{Unqualified: p.unqualified, ZoneVersion: ZoneVersion()}
+	if p.interpreted {
+		out.Interpreted = p.pair
+		if p.duration > aloneLimit {
+			out.WhyNot = []Reason{{Limit: LimitInterpreter, Refusal: &Refusal{Limit: LimitInterpreter, Reasons: []string{"interpreter-alone"}, Lead: "interpreter-alone"}}}
+			return out, nil
+		}
+	}
+	s, err := newSearch(p.query(p.from, p.to, grid), p.parties, p.interpreters)
+	if err != nil {
+		return out, err
+	}
+	found := s.found()
+	if out.More = len(found) > limit; out.More {
+		found = found[:limit]
+	}
+	for _, f := range found {
+		slot, err := p.slot(f)
+		if err != nil {
+			return out, err
+		}
+		out.Slots = append(out.Slots, slot)
+	}
+	if len(found) == 0 {
+		out.WhyNot = p.reasons(s.whyNot())
+		return out, nil
+	}
+	for _, r := range p.reasons(s.limits()) {
+		switch r.Limit {
+		case LimitLicense, LimitNotice, LimitHorizon, LimitInterpreter:
+			out.Cuts = append(out.Cuts, r)
+		}
+	}
+	return out, nil
+}
+
+// slot fills in the clocks of everybody.
+func (p *plan) slot(f Found) (Slot, error) {
+	out := Slot{Start: f.Start, Duration: p.duration}
+	add := func(id identity.PersonID, role Role) error {
+		c, err := ClockAt(p.zones[id], f.Start)
+		out.Parties = append(out.Parties, SlotParty{Person: id, Name: p.people[id].Name, Role: role, Clock: c})
+		return err
+	}
+	for _, id := range p.order() {
+		if err := add(id, p.roles[id]); err != nil {
+			return out, err
+		}
+	}
+	if p.interpreted {
+		out.Interpreted = p.pair
+		for _, id := range f.Interpreters {
+			if err := add(identity.PersonID(id), RoleInterpreter); err != nil {
+				return out, err
+			}
+		}
+	}
+	return out, nil
+}
+
+// order is how people are listed: patient, local physician, specialist.
+func (p *plan) order() []identity.PersonID {
+	out := make([]identity.PersonID, 0, 3)
+	if p.roles[p.facts.Patient] == RolePatient {
+		out = append(out, p.facts.Patient)
+	}
+	return append(out, p.facts.LocalPhysician, p.specialist)
+}
+
+func (p *plan) reasons(limits []Limit) []Reason {
+	out := make([]Reason, 0, len(limits))
+	for _, l := range limits {
+		id := identity.PersonID(l.Party)
+		r := Reason{Limit: l.Kind, Person: id, Name: p.people[id].Name, Role: p.roles[id], Gained: l.Gained, First: l.First}
+		switch l.Kind {
+		case LimitLicense, LimitInterpreter, LimitNotice:
+			r.Refusal = p.refuse(l.Kind, id, p.from)
+		}
+		out = append(out, r)
+	}
+	return out
+}

@@ -1,0 +1,361 @@
+package scheduling
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/consilium-health/consilium/credentialing"
+	"github.com/consilium-health/consilium/credentialing/audit"
+	"github.com/consilium-health/consilium/credentialing/identity"
+)
+
+const (
+	defaultAhead = 14 * 24 * time.Hour // of a search that names no end
+	longestAhead = 92 * 24 * time.Hour // of any search: a quarter
+	defaultGrid  = 15 * time.Minute
+	defaultLimit = 200
+	// interpretMode is how the visits are interpreted: everybody speaks on, the
+	// interpreter along with them.
+	interpretMode = "simultaneous"
+	// aloneLimit is how long one interpreter carries that alone (design section 8).
+	aloneLimit = 30 * time.Minute
+	// busyMargin is how far beyond a search seats still matter: through buffers.
+	busyMargin = maxBuffer
+)
+
+// planned says what a plan is for.
+type planned struct {
+	ref         CaseRef
+	kind        Kind
+	specialist  identity.PersonID
+	duration    time.Duration // 0 is what the kind asks for
+	interpreter identity.PersonID
+	from, to    time.Time // whole range that will be looked at
+}
+
+// plan is what is known of the people of a meeting over a range: all that the search
+// and the check of a booking need. Both use it, so what is offered can be booked.
+type plan struct {
+	planned
+	visit        visit
+	facts        Facts
+	now          time.Time
+	people       map[identity.PersonID]identity.Person
+	roles        map[identity.PersonID]Role
+	zones        map[identity.PersonID]string
+	hours        map[identity.PersonID]Availability
+	parties      []Party
+	interpreted  bool
+	pair         [2]string // zero though interpreted: no one pair would do
+	interpreters []Party
+	unqualified  []Unqualified
+	spans        map[identity.PersonID][]credentialing.Span // clinicians
+}
+
+// candidates are the people who might interpret. It is asked outside of the
+// transaction, because it uses a connection of its own.
+func (s *Service) candidates(ctx context.Context) ([]identity.Person, error) {
+	list, err := s.people.PeopleWith(ctx, identity.RoleInterpreter, "")
+	if err != nil {
+		return nil, fmt.Errorf("interpreters on file: %w", err)
+	}
+	return list, nil
+}
+
+// plan reads what is needed and enters the clinic whose case it is. The actor must
+// be one who arranges for that clinic.
+func (s *Service) plan(ctx context.Context, tx *audit.Tx, actor identity.Actor, w planned, candidates []identity.Person) (*plan, error) {
+	v, ok := visits[w.kind]
+	switch {
+	case !ok:
+		return nil, fmt.Errorf("%w: kind %q", ErrInvalidRequest, w.kind)
+	case !known(w.ref) || !known(w.specialist):
+		return nil, ErrNotFound
+	}
+	if w.duration == 0 {
+		w.duration = v.duration
+	}
+	if w.duration < 5*time.Minute || w.duration > 8*time.Hour || w.duration%time.Minute != 0 {
+		return nil, fmt.Errorf("%w: duration %v", ErrInvalidRequest, w.duration)
+	}
+	facts, err := s.cases.Facts(ctx, tx, w.ref, w.specialist)
+	if err != nil {
+		return nil, err
+	}
+	if !arranges(actor, facts.Organization) {
+		return nil, ErrForbidden
+	}
+	if err := audit.Enter(ctx, tx, audit.Scope{Organization: string(facts.Organization), Person: string(actor.Person)}); err != nil {
+		return nil, err
+	}
+	if facts.LocalPhysician == "" {
+		return nil, fmt.Errorf("%w: the case has no local physician", ErrInvalidRequest)
+	}
+	p := &plan{planned: w, visit: v, facts: facts, now: tx.Now(), roles: map[identity.PersonID]Role{}, zones: map[identity.PersonID]string{},
+		spans: map[identity.PersonID][]credentialing.Span{}}
+	if err := s.gather(ctx, tx, p, candidates); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// gather fills in people, hours, busy ranges, languages and permissions.
+func (s *Service) gather(ctx context.Context, tx *audit.Tx, p *plan, candidates []identity.Person) error {
+	p.roles[p.facts.LocalPhysician] = RoleLocalPhysician
+	if p.roles[p.specialist] != "" {
+		return fmt.Errorf("%w: the local physician cannot be the specialist", ErrInvalidRequest)
+	}
+	p.roles[p.specialist] = RoleSpecialist
+	if p.visit.patient && p.facts.Patient != "" {
+		if p.roles[p.facts.Patient] != "" {
+			return fmt.Errorf("%w: a clinician cannot be the patient", ErrInvalidRequest)
+		}
+		p.roles[p.facts.Patient] = RolePatient
+	}
+	seated := make([]identity.PersonID, 0, len(p.roles)+len(candidates))
+	for id := range p.roles {
+		seated = append(seated, id)
+	}
+	slices.Sort(seated)
+	var err error
+	if p.people, err = s.people.PeopleTx(ctx, tx, seated...); err != nil {
+		return fmt.Errorf("people of the visit: %w", err)
+	}
+	for _, id := range seated {
+		if one, ok := p.people[id]; !ok || one.Disabled {
+			return fmt.Errorf("%w: person %s", ErrNotFound, id)
+		}
+	}
+	p.languages()
+	if !p.interpreted {
+		candidates = nil
+	}
+	for _, c := range candidates {
+		if p.roles[c.ID] != "" || c.Disabled || p.interpreter != "" && p.interpreter != c.ID {
+			continue
+		}
+		ok, reason, until, err := s.qualified(ctx, tx, p, c.ID)
+		switch {
+		case err != nil:
+			return fmt.Errorf("qualification of interpreter %s: %w", c.ID, err)
+		case !ok:
+			p.unqualified = append(p.unqualified, Unqualified{Person: c.ID, Name: c.Name, Reason: reason, Until: until})
+			continue
+		}
+		one := Party{ID: string(c.ID), Pairs: [][2]string{p.pair}}
+		if !until.IsZero() {
+			one.Permitted = []Range{{p.now.Add(-time.Hour), until}}
+		}
+		p.people[c.ID] = c
+		p.interpreters = append(p.interpreters, one)
+		seated = append(seated, c.ID)
+	}
+	if p.hours, err = availabilities(ctx, tx, seated); err != nil {
+		return err
+	}
+	taken, err := busy(ctx, tx, seated, p.from.Add(-busyMargin), p.to.Add(busyMargin))
+	if err != nil {
+		return err
+	}
+	for _, id := range seated {
+		p.zones[id] = s.zoneOf(p.people[id])
+		if p.roles[id] == RolePatient {
+			if _, err := LoadZone(p.facts.PatientZone); err == nil {
+				p.zones[id] = p.facts.PatientZone
+			}
+		}
+		if _, ok := p.hours[id]; !ok {
+			p.hours[id] = Availability{Hours: Hours{Zone: p.zones[id]}}
+			if p.roles[id] == RolePatient {
+				p.hours[id] = PatientHours(p.zones[id])
+			}
+		}
+	}
+	for _, id := range seated[:len(p.roles)] {
+		one := Party{ID: string(id)}
+		if role := p.roles[id]; role.Clinician() {
+			if p.spans[id], err = s.scope.SpansFor(ctx, tx, p.ask(id, time.Time{}, time.Time{}), p.from, p.to); err != nil {
+				return fmt.Errorf("permissions of %s: %w", id, err)
+			}
+			one.Permitted = permitted(p.spans[id])
+		}
+		p.parties = append(p.parties, p.fill(one, taken[id]))
+	}
+	for i := range p.interpreters {
+		p.interpreters[i] = p.fill(p.interpreters[i], taken[identity.PersonID(p.interpreters[i].ID)])
+	}
+	return nil
+}
+
+func (s *Service) qualified(ctx context.Context, tx *audit.Tx, p *plan, id identity.PersonID) (bool, string, time.Time, error) {
+	if p.pair == ([2]string{}) {
+		return false, "no-common-pair", time.Time{}, nil
+	}
+	return s.scope.Qualified(ctx, tx, id, p.pair, interpretMode, p.from)
+}
+
+// fill adds hours and what is taken to a party.
+func (p *plan) fill(one Party, taken []Range) Party {
+	a := p.hours[identity.PersonID(one.ID)]
+	one.Hours, one.BufferBefore, one.BufferAfter, one.MinNotice, one.Busy = a.Hours, a.BufferBefore, a.BufferAfter, a.MinNotice, taken
+	if a.MaxAhead > 0 {
+		ahead := a.MaxAhead
+		one.MaxAhead = &ahead
+	}
+	return one
+}
+
+// languages finds out whether somebody must interpret between the people of the
+// visit, the patient first: usually the patient is the one apart.
+func (p *plan) languages() {
+	var spoken [][]string
+	if p.visit.patient {
+		patient := p.facts.PatientLanguages
+		if len(patient) == 0 {
+			patient = p.people[p.facts.Patient].Languages
+		}
+		if len(patient) > 0 {
+			spoken = append(spoken, patient)
+		}
+	}
+	for _, id := range []identity.PersonID{p.facts.LocalPhysician, p.specialist} {
+		spoken = append(spoken, p.people[id].Languages)
+	}
+	pair, needed, ok := needsInterpreter(spoken)
+	p.interpreted = needed
+	if ok {
+		p.pair = pair
+	}
+}
+
+// ask is the question whether a clinician may do their part.
+func (p *plan) ask(id identity.PersonID, at, through time.Time) credentialing.Ask {
+	activity := credentialing.Activity(p.kind)
+	if p.roles[id] == RoleLocalPhysician {
+		// Who cannot decide afterwards must not be in charge: R1.
+		activity = credentialing.SignDecision
+	}
+	c := p.facts.Context
+	if p.interpreted && c.Interpreter == nil {
+		c.Interpreter = credentialing.Yes() // a seat for one is part of the booking
+	}
+	if c.Modality == "" {
+		c.Modality = "live-video"
+	}
+	return credentialing.Ask{Person: id, Activity: activity, At: at, Through: through, Mode: credentialing.Plan, Case: c}
+}
+
+func permitted(spans []credentialing.Span) []Range {
+	out := []Range{} // never nil: nil would be no limit
+	for _, s := range spans {
+		if s.Decision != credentialing.Deny {
+			out = append(out, Range{s.From, s.To})
+		}
+	}
+	return out
+}
+
+// query looks for starts in [from, to), counted on the anchor's clock.
+func (p *plan) query(from, to time.Time, grid time.Duration) Query {
+	q := Query{From: from, To: to, Duration: p.duration, Grid: grid, GridZone: p.zones[p.anchor()], Now: p.now}
+	if p.interpreted {
+		q.Interpret = &Interpretation{Between: p.pair}
+	}
+	return q
+}
+
+// anchor is whose clock keeps its wall time: the patient at the site, else the local
+// physician.
+func (p *plan) anchor() identity.PersonID {
+	if p.roles[p.facts.Patient] == RolePatient {
+		return p.facts.Patient
+	}
+	return p.facts.LocalPhysician
+}
+
+// check tells whether everybody can at one start, and who interprets. What refuses
+// is a *Refusal, or ErrSlotTaken when nothing but other seats is in the way.
+func (p *plan) check(start time.Time) (interpreter identity.PersonID, err error) {
+	if p.interpreted && p.duration > aloneLimit {
+		return "", &Refusal{Limit: LimitInterpreter, Reasons: []string{"interpreter-alone"}, Lead: "interpreter-alone"}
+	}
+	s, err := newSearch(p.query(start, start.Add(p.duration), time.Second), p.parties, p.interpreters)
+	if err != nil {
+		return "", err
+	}
+	if found := s.found(); len(found) == 1 {
+		if p.interpreted {
+			interpreter = identity.PersonID(found[0].Interpreters[0])
+		}
+		return interpreter, nil
+	}
+	return "", p.refusal(s)
+}
+
+// refusal names the weightiest limit of a search for one start that found none.
+func (p *plan) refusal(s *search) error {
+	for _, limit := range []int{limitLicense, limitNotice, limitHorizon, limitHours} {
+		for _, o := range s.required {
+			if o.limits[limit].count() == 0 {
+				return p.refuse(personLimits[limit], identity.PersonID(o.party.ID), s.q.From)
+			}
+		}
+	}
+	for _, o := range s.required {
+		if o.limits[limitBusy].count() == 0 {
+			return ErrSlotTaken
+		}
+	}
+	for _, o := range s.interpreters {
+		if o.without(limitBusy).count() > 0 {
+			return ErrSlotTaken
+		}
+	}
+	return p.refuse(LimitInterpreter, "", s.q.From)
+}
+
+// refuse is a Refusal with what is known of the limit. from is the start asked for,
+// or the begin of a search.
+func (p *plan) refuse(limit LimitKind, person identity.PersonID, from time.Time) *Refusal {
+	r := &Refusal{Limit: limit, Person: person}
+	switch limit {
+	case LimitLicense:
+		p.explain(r, from)
+	case LimitNotice:
+		r.Until = p.now.Add(p.hours[person].MinNotice)
+	case LimitInterpreter:
+		for _, u := range p.unqualified {
+			if !slices.Contains(r.Reasons, u.Reason) {
+				r.Reasons = append(r.Reasons, u.Reason)
+			}
+		}
+		slices.Sort(r.Reasons)
+		if p.pair == ([2]string{}) {
+			r.Lead = "no-common-pair"
+		}
+	}
+	return r
+}
+
+// explain adds the first refusal of a clinician's permissions at or after from. Of
+// interpreters, whose permission is their certificate, only its end is known.
+func (p *plan) explain(r *Refusal, from time.Time) {
+	for _, s := range p.spans[r.Person] {
+		if s.Decision != credentialing.Deny {
+			if s.To.Before(p.to) {
+				r.Until = s.To
+			}
+			continue
+		}
+		if !s.To.After(from) {
+			continue
+		}
+		r.Lead = s.Determination.Lead()
+		if why := s.Determination.Refusal(); why != nil {
+			r.Reasons, r.Rule, r.Jurisdiction = why.Reasons, why.Rule, why.Jurisdiction
+		}
+		return
+	}
+}
