@@ -35,6 +35,8 @@ func (s *Server) coreRoutes() []route {
 		{http.MethodPost, "/profile", member, s.saveProfile},
 		{http.MethodPost, "/profile/passkeys/begin", member, s.beginEnrollment},
 		{http.MethodPost, "/profile/passkeys/finish", member, s.finishEnrollment},
+		{http.MethodPost, "/step-up/begin", member, s.beginStepUp},
+		{http.MethodPost, "/step-up/finish", member, s.finishStepUp},
 		{http.MethodPost, "/profile/logins/{login}/end", member, s.endLogin},
 		{http.MethodGet, "/outbox", everyone, s.outboxPage},
 		{http.MethodGet, "/outbox/{message}/{attachment}", everyone, s.outboxAttachment},
@@ -193,6 +195,20 @@ func (s *Server) cast(ctx context.Context, p pages.Layout) ([]pages.CastRow, err
 		if m.Note != "" {
 			row.Note = p.T(m.Note)
 		}
+		roles, err := s.d.Identity.RolesOf(ctx, m.Person)
+		if err != nil {
+			return nil, fmt.Errorf("cast: %w", err)
+		}
+		for i, g := range roles {
+			if i == 0 && g.Organization != "" {
+				org, err := s.d.Identity.Organization(ctx, g.Organization)
+				if err != nil {
+					return nil, fmt.Errorf("cast: %w", err)
+				}
+				row.Organization = org.Name
+			}
+			row.Roles = append(row.Roles, roleName(p.Localizer, g.Role))
+		}
 		out = append(out, row)
 	}
 	return out, nil
@@ -207,7 +223,7 @@ func (s *Server) demoSignIn(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if v := visitOf(r); v.signed {
-		if err := s.d.Identity.SignOut(r.Context(), v.actor); err != nil && !errors.Is(err, idNoLogin) {
+		if err := s.d.Identity.SignOut(r.Context(), v.actor); err != nil && !errors.Is(err, identity.ErrNoLogin) {
 			return fmt.Errorf("leave the former person: %w", err)
 		}
 	}

@@ -129,6 +129,10 @@
 // p.Scripts needs "passkey.js". The handler reads f.Value("assertion"): the JSON of
 // the browser's PublicKeyCredential, which goes to identity.VerifyAssertion.
 //
+// A command that needs a fresh login (identity.ErrStepUp: approving, granting) has a
+// form with data-passkey="confirm" that holds @PasskeyTexts(p.Layout): the script
+// asks for the passkey first and then sends the form.
+//
 // # Parts of a page
 //
 // An element with hx-get, hx-target="#slots" and hx-select="#slots" replaces that
@@ -149,7 +153,7 @@
 //	/cases/{case}/times                   find a time and book (area booking)
 //	/appointments /appointments/{appointment} …   area booking
 //	/availability                         area booking
-//	/i/{token}                            invitation link of a guest (area booking)
+//	/invite/{token}                       invitation link of a guest (area booking)
 //	/sessions/{appointment}               door, lobby and room (area room)
 //	/sessions/{session}/feed              its WebSocket
 //	/credentials …                        area officer

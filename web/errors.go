@@ -5,8 +5,10 @@ import (
 	"log/slog"
 	"net/http"
 
+	"github.com/consilium-health/consilium/credentialing/identity"
 	"github.com/consilium-health/consilium/scheduling"
 	"github.com/consilium-health/consilium/web/i18n"
+	"github.com/consilium-health/consilium/web/mail"
 	"github.com/consilium-health/consilium/web/pages"
 )
 
@@ -45,10 +47,14 @@ func errorTable() []errorRow {
 		{errBadForm, 400, i18n.ErrorUnprocessableTitle, i18n.ErrorInvalid, slog.LevelInfo},
 
 		// identity
-		{idNotFound, 404, i18n.ErrorNotFoundTitle, i18n.ErrorNotFound, slog.LevelInfo},
-		{idForbidden, 403, i18n.ErrorForbiddenTitle, i18n.ErrorForbidden, slog.LevelWarn},
-		{idChallenge, 409, i18n.ErrorConflictTitle, i18n.ErrorChallenge, slog.LevelInfo},
-		{idAssertion, 422, i18n.ErrorUnprocessableTitle, i18n.ErrorAssertion, slog.LevelWarn},
+		{identity.ErrNotFound, 404, i18n.ErrorNotFoundTitle, i18n.ErrorNotFound, slog.LevelInfo},
+		{identity.ErrForbidden, 403, i18n.ErrorForbiddenTitle, i18n.ErrorForbidden, slog.LevelWarn},
+		{identity.ErrChallenge, 409, i18n.ErrorConflictTitle, i18n.ErrorChallenge, slog.LevelInfo},
+		{identity.ErrNoPasskey, 409, i18n.ErrorNoPasskeyTitle, i18n.HomePasskey, slog.LevelInfo},
+		{identity.ErrStepUp, 403, i18n.ErrorForbiddenTitle, i18n.ErrorStepUp, slog.LevelInfo},
+		{identity.ErrExists, 409, i18n.ErrorConflictTitle, i18n.ErrorExists, slog.LevelInfo},
+		{identity.ErrGrantOverlaps, 409, i18n.ErrorConflictTitle, i18n.ErrorExists, slog.LevelInfo},
+		{identity.ErrAssertion, 422, i18n.ErrorUnprocessableTitle, i18n.ErrorAssertion, slog.LevelWarn},
 
 		// credentialing
 
@@ -58,7 +64,12 @@ func errorTable() []errorRow {
 		{scheduling.ErrSlotTaken, 409, i18n.ErrorConflictTitle, i18n.ErrorSlotTaken, slog.LevelInfo},
 		{scheduling.ErrVersion, 409, i18n.ErrorConflictTitle, i18n.ErrorVersion, slog.LevelInfo},
 		{scheduling.ErrState, 409, i18n.ErrorConflictTitle, i18n.ErrorState, slog.LevelInfo},
+		{scheduling.ErrKeyReused, 409, i18n.ErrorConflictTitle, i18n.ErrorKeyReused, slog.LevelWarn},
+		{scheduling.ErrInvite, 404, i18n.ErrorInviteTitle, i18n.ErrorInvite, slog.LevelInfo},
 		{scheduling.ErrInvalidRequest, 422, i18n.ErrorUnprocessableTitle, i18n.ErrorInvalid, slog.LevelInfo},
+
+		// mail
+		{mail.ErrNotFound, 404, i18n.ErrorNotFoundTitle, i18n.ErrorNotFound, slog.LevelInfo},
 
 		// workspace
 
@@ -74,7 +85,11 @@ func (s *Server) row(err error) errorRow {
 		}
 	}
 	var refusal *scheduling.Refusal
-	if errors.As(err, &refusal) {
+	var invalid *identity.Invalid
+	switch {
+	case errors.As(err, &invalid):
+		return errorRow{err, 422, i18n.ErrorUnprocessableTitle, i18n.ErrorInvalid, slog.LevelInfo}
+	case errors.As(err, &refusal):
 		return errorRow{err, 422, i18n.ErrorUnprocessableTitle, i18n.ErrorRefused, slog.LevelInfo}
 	}
 	return errorRow{err, 500, i18n.ErrorTitle, i18n.ErrorInternal, slog.LevelError}
@@ -87,14 +102,14 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, errGone) {
 		return
 	}
-	if errors.Is(err, errSignIn) || errors.Is(err, idNoLogin) {
+	if errors.Is(err, errSignIn) || errors.Is(err, identity.ErrNoLogin) {
 		s.askToSignIn(w, r)
 		return
 	}
 	row := s.row(err)
 	s.log.Log(r.Context(), row.level, "refused", "request", v.ref, "status", row.status, "error", err.Error())
 	if wantsJSON(r) {
-		_ = writeJSON(w, row.status, map[string]string{"error": v.l.T(row.text), "reference": v.ref})
+		_ = writeJSON(w, row.status, map[string]string{"error": v.l.T(row.text), "code": string(row.text), "reference": v.ref})
 		return
 	}
 	p := pages.ErrorPage{Layout: s.plain(r, v.l.T(row.title)), Text: v.l.T(row.text), Reference: v.ref, Back: "/"}

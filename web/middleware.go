@@ -15,6 +15,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/google/uuid"
 
+	"github.com/consilium-health/consilium/credentialing/identity"
 )
 
 // tag gives the request its id, its nonce and, until somebody is recognized, the
@@ -143,7 +144,7 @@ func (s *Server) recognize(next http.Handler) http.Handler {
 		v := visitOf(r)
 		actor, login, err := s.d.Identity.Authenticate(r.Context(), token)
 		switch {
-		case errors.Is(err, idNoLogin):
+		case errors.Is(err, identity.ErrNoLogin):
 			s.dropCookie(w, cookieLogin)
 		case err != nil:
 			s.fail(w, r, fmt.Errorf("recognize: %w", err))

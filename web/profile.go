@@ -1,11 +1,122 @@
 package web
 
-import "net/http"
+import (
+	"errors"
+	"fmt"
+	"net/http"
 
-func (s *Server) profilePage(w http.ResponseWriter, r *http.Request) error      { return errNotFound }
-func (s *Server) saveProfile(w http.ResponseWriter, r *http.Request) error      { return errNotFound }
-func (s *Server) beginEnrollment(w http.ResponseWriter, r *http.Request) error  { return errNotFound }
-func (s *Server) finishEnrollment(w http.ResponseWriter, r *http.Request) error { return errNotFound }
-func (s *Server) endLogin(w http.ResponseWriter, r *http.Request) error         { return errNotFound }
-func (s *Server) outboxPage(w http.ResponseWriter, r *http.Request) error       { return errNotFound }
-func (s *Server) outboxAttachment(w http.ResponseWriter, r *http.Request) error { return errNotFound }
+	"github.com/consilium-health/consilium/credentialing/identity"
+	"github.com/consilium-health/consilium/web/i18n"
+	"github.com/consilium-health/consilium/web/pages"
+)
+
+func (s *Server) profilePage(w http.ResponseWriter, r *http.Request) error {
+	v := visitOf(r)
+	f := pages.Form{}
+	f.Prefill("language", v.l.Tag())
+	f.Prefill("zone", v.actor.Zone)
+	return s.showProfile(w, r, http.StatusOK, f)
+}
+
+func (s *Server) showProfile(w http.ResponseWriter, r *http.Request, status int, f pages.Form) error {
+	v := visitOf(r)
+	p := pages.ProfilePage{Form: f, DemoKeys: s.d.Demo}
+	var err error
+	if p.Layout, err = s.layout(w, r, i18n.ProfileTitle); err != nil {
+		return err
+	}
+	p.Scripts = s.scripts("app.js", "passkey.js")
+	logins, err := s.d.Identity.Logins(r.Context(), v.actor)
+	if err != nil {
+		return fmt.Errorf("logins of the profile: %w", err)
+	}
+	for _, g := range logins {
+		p.Logins = append(p.Logins, pages.LoginRow{ID: string(g.ID), Factor: g.Factor, Created: g.Created, Until: g.AbsoluteUntil, This: g.ID == v.actor.Login})
+	}
+	keys, err := s.d.Identity.Passkeys(r.Context(), v.actor.Person)
+	if err != nil {
+		return fmt.Errorf("passkeys of the profile: %w", err)
+	}
+	for _, k := range keys {
+		p.Passkeys = append(p.Passkeys, pages.PasskeyRow{Label: k.Label, Demonstration: k.Kind == "demonstration", Enrolled: k.Enrolled, Leaf: k.Leaf})
+	}
+	return s.render(w, r, status, pages.Profile(p))
+}
+
+func (s *Server) saveProfile(w http.ResponseWriter, r *http.Request) error {
+	f, err := s.form(w, r)
+	if err != nil {
+		return err
+	}
+	v := visitOf(r)
+	var tags []string
+	for _, l := range i18n.Languages {
+		tags = append(tags, l.Tag)
+	}
+	tag := f.Choose(v.l, "language", i18n.ProfileLanguage, tags...)
+	zone := f.Require(v.l, "zone", i18n.ProfileZone, 64)
+	if f.OK() {
+		err := s.d.Identity.SetPreferences(r.Context(), v.actor, tag, zone)
+		var invalid *identity.Invalid
+		switch {
+		case err == nil:
+			return s.done(w, r, "/profile", pages.LevelOK, i18n.FlashSaved)
+		case errors.As(err, &invalid) && invalid.Field == "zone":
+			f.Fail("zone", i18n.ProfileZoneUnknown)
+		default:
+			return fmt.Errorf("save profile: %w", err)
+		}
+	}
+	return s.showProfile(w, r, http.StatusUnprocessableEntity, f)
+}
+
+func (s *Server) endLogin(w http.ResponseWriter, r *http.Request) error {
+	if err := s.d.Identity.EndLogin(r.Context(), actorOf(r), identity.LoginID(r.PathValue("login"))); err != nil {
+		return fmt.Errorf("end login: %w", err)
+	}
+	return s.done(w, r, "/profile", pages.LevelOK, i18n.FlashLoginEnded)
+}
+
+func (s *Server) beginEnrollment(w http.ResponseWriter, r *http.Request) error {
+	id, options, err := s.d.Identity.BeginEnrollment(r.Context(), actorOf(r))
+	if err != nil {
+		return fmt.Errorf("begin enrollment: %w", err)
+	}
+	return writeJSON(w, http.StatusOK, ceremony{Ceremony: id, Options: options})
+}
+
+func (s *Server) finishEnrollment(w http.ResponseWriter, r *http.Request) error {
+	var c ceremony
+	if err := readJSON(w, r, &c); err != nil {
+		return err
+	}
+	if _, err := s.d.Identity.FinishEnrollment(r.Context(), actorOf(r), c.Ceremony, c.Response, c.Label); err != nil {
+		return fmt.Errorf("finish enrollment: %w", err)
+	}
+	// The page reloads by script and then says so.
+	s.setCookie(w, cookieFlash, string(pages.LevelOK)+":"+string(i18n.ProfilePasskeyDone), flashLife)
+	return writeJSON(w, http.StatusOK, map[string]string{"to": "/profile"})
+}
+
+// beginStepUp and finishStepUp make the login fresh, for commands that ask for it. The
+// token changes with it; the old one is dead.
+func (s *Server) beginStepUp(w http.ResponseWriter, r *http.Request) error {
+	id, options, err := s.d.Identity.BeginStepUp(r.Context(), actorOf(r))
+	if err != nil {
+		return fmt.Errorf("begin confirmation: %w", err)
+	}
+	return writeJSON(w, http.StatusOK, ceremony{Ceremony: id, Options: options})
+}
+
+func (s *Server) finishStepUp(w http.ResponseWriter, r *http.Request) error {
+	var c ceremony
+	if err := readJSON(w, r, &c); err != nil {
+		return err
+	}
+	token, err := s.d.Identity.FinishStepUp(r.Context(), actorOf(r), c.Ceremony, c.Response)
+	if err != nil {
+		return fmt.Errorf("finish confirmation: %w", err)
+	}
+	s.signIn(w, token)
+	return writeJSON(w, http.StatusOK, struct{}{})
+}

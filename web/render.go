@@ -109,10 +109,13 @@ func (s *Server) redirect(w http.ResponseWriter, r *http.Request, to string) err
 	return nil
 }
 
+// flashLife is how long a sentence waits for the next page.
+const flashLife = time.Minute
+
 // done is redirect with a sentence that the next page shows once. The cookie holds
 // the message id alone: no value of a person.
 func (s *Server) done(w http.ResponseWriter, r *http.Request, to string, level pages.Level, say i18n.ID) error {
-	s.setCookie(w, cookieFlash, string(level)+":"+string(say), time.Minute)
+	s.setCookie(w, cookieFlash, string(level)+":"+string(say), flashLife)
 	return s.redirect(w, r, to)
 }
 

@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -11,26 +10,15 @@ import (
 
 	"github.com/consilium-health/consilium/credentialing/identity"
 	"github.com/consilium-health/consilium/web/i18n"
+	"github.com/consilium-health/consilium/web/mail"
 )
-
-// Identity is what the pages ask of identity.Service. Each method may be called
-// again; each blocks for the database only.
-type Identity interface {
-	Authenticate(ctx context.Context, token string) (identity.Actor, identity.Login, error)
-	SignInDemo(ctx context.Context, person identity.PersonID) (token string, err error)
-	SignOut(ctx context.Context, actor identity.Actor) error
-	Logins(ctx context.Context, actor identity.Actor) ([]identity.Login, error)
-	EndLogin(ctx context.Context, actor identity.Actor, login identity.LoginID) error
-	Person(ctx context.Context, id identity.PersonID) (identity.Person, error)
-	People(ctx context.Context, ids ...identity.PersonID) (map[identity.PersonID]identity.Person, error)
-	SetPreferences(ctx context.Context, actor identity.Actor, language, zone string) error
-	BeginSignIn(ctx context.Context) (ceremony string, options json.RawMessage, err error)
-	FinishSignIn(ctx context.Context, ceremony string, response []byte) (token string, person identity.PersonID, err error)
-}
 
 // Deps is what the pages stand on. Each room's builder adds the service of the room.
 type Deps struct {
-	Identity Identity
+	Identity *identity.Service
+
+	// Outbox holds the captured mail of the demonstration; nil where mail is sent.
+	Outbox *mail.Outbox
 
 	// PublicURL is the address people open: "http://localhost:8080". Its scheme
 	// decides over the name and the Secure flag of cookies.

@@ -3,7 +3,6 @@ package web
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
@@ -11,35 +10,70 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/consilium-health/consilium/credentialing/audit"
 	"github.com/consilium-health/consilium/credentialing/identity"
+	"github.com/consilium-health/consilium/deploy/pgtest"
+	"github.com/consilium-health/consilium/web/mail"
 )
 
-// door is an Identity for tests of the edge: it knows one token.
-type door struct{ Identity }
-
-func (door) Authenticate(_ context.Context, token string) (identity.Actor, identity.Login, error) {
-	if token != "good" {
-		return identity.Actor{}, identity.Login{}, idNoLogin
-	}
-	return identity.Actor{Person: "p1", Roles: []identity.Role{identity.RoleLocalPhysician}, Language: "ar", Zone: "Africa/Nairobi"}, identity.Login{}, nil
+// house is the pages on a real database with a small cast.
+type house struct {
+	http.Handler
+	identity *identity.Service
+	outbox   *mail.Outbox
+	people   map[string]identity.PersonID
+	token    map[string]string // of the login cookie
 }
 
-func (door) Person(context.Context, identity.PersonID) (identity.Person, error) {
-	return identity.Person{ID: "p1", Name: "Dr Amina Otieno"}, nil
+// seat is somebody of the small cast.
+var smallCast = []struct {
+	key, name, language, zone string
+	role                      identity.Role
+}{
+	{"otieno", "Dr Amina Otieno", "en", "Africa/Nairobi", identity.RoleLocalPhysician},
+	{"tremblay", "Prof. Claire Tremblay", "fr", "America/Toronto", identity.RoleSpecialist},
+	{"aziz", "Layla Aziz", "ar", "Asia/Beirut", identity.RoleInterpreter},
+	{"wanjiru", "Grace Wanjiru", "en", "Africa/Nairobi", identity.RoleOfficer},
 }
 
-func (door) SetPreferences(context.Context, identity.Actor, string, string) error { return nil }
-func (door) SignOut(context.Context, identity.Actor) error                        { return nil }
-func (door) BeginSignIn(context.Context) (string, json.RawMessage, error) {
-	return "c", json.RawMessage(`{}`), nil
-}
+const origin = "http://localhost:8080"
 
-func edge(t *testing.T, d Deps) http.Handler {
+func open(t *testing.T, d Deps) house {
 	t.Helper()
-	d.Identity, d.PublicURL = door{}, "http://localhost:8080"
-	d.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
-	return New(d)
+	ctx := context.Background()
+	db := audit.New(audit.Config{Pool: pgtest.New(t).Pool})
+	ids, err := identity.New(identity.Config{DB: db, RPID: "localhost", RPName: "Consilium", Origins: []string{origin}, Demo: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := house{identity: ids, outbox: mail.NewOutbox(db), people: map[string]identity.PersonID{}, token: map[string]string{}}
+	seed := identity.System("seed", "")
+	org, err := ids.AddOrganization(ctx, seed, identity.Organization{Name: "Jacaranda Hill Hospital", Kind: "hospital", Zone: "Africa/Nairobi", Place: "KE"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range smallCast {
+		id, err := ids.AddPerson(ctx, seed, identity.Person{Name: c.name, Language: c.language, Languages: []string{c.language, "en"}, Zone: c.zone,
+			Email: c.key + "@example.org"}, identity.Grant{Organization: org, Role: c.role})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.people[c.key] = id
+		if h.token[c.key], err = ids.SignInDemo(ctx, id); err != nil {
+			t.Fatal(err)
+		}
+		d.Cast = append(d.Cast, CastMember{Person: id})
+	}
+	d.Identity, d.PublicURL, d.Outbox = ids, origin, h.outbox
+	if d.Log == nil {
+		d.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	h.Handler = New(d)
+	return h
 }
+
+// as is a request of somebody of the cast.
+func (h house) as(key string) func(*http.Request) { return header("Cookie", "login="+h.token[key]) }
 
 func get(h http.Handler, path string, with ...func(*http.Request)) *httptest.ResponseRecorder {
 	return ask(h, http.MethodGet, path, "", with...)
@@ -61,10 +95,9 @@ func ask(h http.Handler, method, path, body string, with ...func(*http.Request))
 
 func header(k, v string) func(*http.Request) { return func(r *http.Request) { r.Header.Set(k, v) } }
 
-var signedIn = header("Cookie", "login=good")
-
 func TestUnsafeRequestsOfOtherSitesAreRefused(t *testing.T) {
-	h := edge(t, Deps{})
+	h := open(t, Deps{})
+	signedIn := h.as("otieno")
 	for _, c := range []struct {
 		name   string
 		method string
@@ -93,7 +126,7 @@ func TestUnsafeRequestsOfOtherSitesAreRefused(t *testing.T) {
 }
 
 func TestEveryRouteHasAPolicyAndStandsOnce(t *testing.T) {
-	s := newServer(Deps{Identity: door{}, PublicURL: "http://localhost:8080"})
+	s := newServer(Deps{PublicURL: origin})
 	seen := map[string]bool{}
 	for _, r := range s.routes() {
 		if r.who == nil || r.handler == nil {
@@ -107,19 +140,19 @@ func TestEveryRouteHasAPolicyAndStandsOnce(t *testing.T) {
 }
 
 func TestPagesForMembersAskNobodyToSignIn(t *testing.T) {
-	h := edge(t, Deps{})
+	h := open(t, Deps{})
 	w := get(h, "/profile")
 	if w.Code != 303 || w.Header().Get("Location") != "/sign-in?next=%2Fprofile" {
 		t.Errorf("got %d %s", w.Code, w.Header().Get("Location"))
 	}
-	w = get(h, "/profile", header("Cookie", "login=ended"))
+	w = get(h, "/profile", header("Cookie", "login="+strings.Repeat("A", 43)))
 	if w.Code != 303 || !strings.Contains(w.Header().Get("Set-Cookie"), "login=; Path=/; Max-Age=0") {
 		t.Errorf("ended login: got %d, cookie %q", w.Code, w.Header().Get("Set-Cookie"))
 	}
 }
 
 func TestLanguageComesFromProfileCookieHeaderInThisOrder(t *testing.T) {
-	h := edge(t, Deps{})
+	h := open(t, Deps{})
 	for _, c := range []struct {
 		name, cookie, header, want string
 	}{
@@ -127,7 +160,7 @@ func TestLanguageComesFromProfileCookieHeaderInThisOrder(t *testing.T) {
 		{"header", "", "fr-CA,fr;q=0.9", `lang="fr" dir="ltr"`},
 		{"header, none complete", "", "de", `lang="en" dir="ltr"`},
 		{"cookie over header", "language=ar", "fr", `lang="ar" dir="rtl"`},
-		{"profile over cookie", "login=good; language=fr", "fr", `lang="ar" dir="rtl"`},
+		{"profile over cookie", "login=" + h.token["aziz"] + "; language=fr", "fr", `lang="ar" dir="rtl"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := get(h, "/", header("Cookie", c.cookie), header("Accept-Language", c.header))
@@ -139,7 +172,7 @@ func TestLanguageComesFromProfileCookieHeaderInThisOrder(t *testing.T) {
 }
 
 func TestTheCastAnswersOnlyThisMachine(t *testing.T) {
-	h := edge(t, Deps{Demo: true})
+	h := open(t, Deps{Demo: true})
 	from := func(addr, host string) func(*http.Request) {
 		return func(r *http.Request) { r.RemoteAddr = addr; r.Host = host }
 	}
@@ -157,7 +190,7 @@ func TestTheCastAnswersOnlyThisMachine(t *testing.T) {
 			}
 		})
 	}
-	if w := get(edge(t, Deps{}), "/demo"); w.Code != 404 {
+	if w := get(open(t, Deps{}), "/demo"); w.Code != 404 {
 		t.Errorf("without demo: status %d, want 404", w.Code)
 	}
 }

@@ -3,8 +3,9 @@
 // path and enrolls as "demonstration"; only the demonstration accepts them.
 import { cbor, concat, derSignature, fromBase64url, toBase64url, utf8, type Bytes } from "./bytes.ts";
 
-/** The authenticator model by which the server knows such a key: "consilium-demo-k". */
-export const AAGUID = utf8("consilium-demo-k");
+/** The authenticator model by which the server knows such a key: identity.DemonstrationAAGUID. */
+export const MODEL = "c0f5111a-de30-4000-8000-6b6579000001";
+const aaguid = Uint8Array.from(MODEL.replaceAll("-", "").match(/../g) ?? [], (h) => Number.parseInt(h, 16));
 
 interface Stored {
   id: string; // base64url of the credential id
@@ -74,7 +75,7 @@ export async function create(options: CreationJSON): Promise<object> {
     [cbor.int(-2), cbor.bytes(point.slice(1, 33))],
     [cbor.int(-3), cbor.bytes(point.slice(33, 65))],
   ]);
-  const rest = concat(AAGUID, Uint8Array.of(id.length >> 8, id.length & 0xff), id, cose);
+  const rest = concat(aaguid, Uint8Array.of(id.length >> 8, id.length & 0xff), id, cose);
   const data = await authenticatorData(rpId, present | verified | attested, rest);
   const attestation = cbor.map([
     [cbor.text("fmt"), cbor.text("none")],

@@ -4,7 +4,13 @@ import * as demokey from "./demokey.ts";
 
 type Say = (what: "working" | "failed" | "canceled" | "unsupported", detail?: string) => void;
 
-class ServerError extends Error {}
+class ServerError extends Error {
+  readonly code: string;
+  constructor(text: string, code: string) {
+    super(text);
+    this.code = code;
+  }
+}
 
 /** JSON that the server promises; its parts are checked where they are used. */
 async function post(path: string, body: object): Promise<Record<string, unknown>> {
@@ -17,9 +23,13 @@ async function post(path: string, body: object): Promise<Record<string, unknown>
   const record = typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
   if (!answer.ok) {
     if (answer.status === 401 && typeof record["to"] === "string") location.assign(record["to"]);
-    throw new ServerError(typeof record["error"] === "string" ? record["error"] : "");
+    throw new ServerError(text(record["error"]), text(record["code"]));
   }
   return record;
+}
+
+function text(value: unknown): string {
+  return typeof value === "string" ? value : "";
 }
 
 /** unwrap takes options with or without the outer {"publicKey": …}. */
@@ -56,9 +66,26 @@ export async function signDocument(options: unknown): Promise<object> {
   }
 }
 
+/** confirm makes the login fresh again, which some commands ask for. */
+export async function confirm(): Promise<void> {
+  const begun = await post("/step-up/begin", {});
+  await post("/step-up/finish", { ceremony: begun["ceremony"], response: await signDocument(begun["options"]) });
+}
+
+/** confirmed does the work, and once more after a confirmation when the server asks. */
+async function confirmed<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof ServerError) || error.code !== "error.step_up") throw error;
+    await confirm();
+    return work();
+  }
+}
+
 /** enroll adds a passkey of the browser or a demonstration key. */
 export async function enroll(kind: "passkey" | "demonstration", label: string): Promise<void> {
-  const begun = await post("/profile/passkeys/begin", {});
+  const begun = await confirmed(() => post("/profile/passkeys/begin", {}));
   let response: object;
   if (kind === "demonstration") {
     response = await demokey.create(unwrap<demokey.CreationJSON>(begun["options"]));
@@ -121,6 +148,25 @@ function start(): void {
         location.reload();
       });
     });
+  }
+  for (const form of document.querySelectorAll<HTMLFormElement>("form[data-passkey='confirm']")) {
+    const say = speaker(form);
+    let fresh = false;
+    form.addEventListener(
+      "submit",
+      (event) => {
+        if (fresh) return;
+        event.preventDefault();
+        event.stopPropagation();
+        const button = event.submitter instanceof HTMLElement ? event.submitter : null;
+        void attempt(say, async () => {
+          await confirm();
+          fresh = true;
+          form.requestSubmit(button);
+        });
+      },
+      { capture: true },
+    );
   }
   for (const form of document.querySelectorAll<HTMLFormElement>("form[data-passkey='sign']")) {
     const say = speaker(form);

@@ -1,0 +1,199 @@
+package mail
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/riverqueue/river"
+
+	"github.com/consilium-health/consilium/credentialing/identity"
+	"github.com/consilium-health/consilium/scheduling"
+	"github.com/consilium-health/consilium/web/i18n"
+)
+
+// People is the directory. It may be asked again and blocks for the database only.
+type People interface {
+	Person(ctx context.Context, id identity.PersonID) (identity.Person, error)
+}
+
+// Invitations gathers what a person is written about an appointment. Asked again it
+// makes another link for a guest; the older stays good.
+type Invitations interface {
+	Invitation(ctx context.Context, actor identity.Actor, id scheduling.AppointmentID, person identity.PersonID) (scheduling.Invitation, error)
+}
+
+var _ Invitations = (*scheduling.Service)(nil)
+
+// Sender hands a message over. It may be called again with the same Key, after a
+// failure or a lost answer; the reader should then see one message where the medium
+// allows it. It blocks for its medium.
+type Sender interface {
+	Send(ctx context.Context, m Message) error
+}
+
+// Message is one written mail.
+type Message struct {
+	Key         string // the same for the same event and person
+	Leaf        int64
+	Person      identity.Person
+	Language    string // of the text, BCP 47
+	Subject     string
+	Body        string // plain text, lines end in LF
+	Attachments []Attachment
+}
+
+// LogValue keeps the text out of logs.
+func (m Message) LogValue() slog.Value { return slog.StringValue(m.Key) }
+
+// Attachment is a file of a message.
+type Attachment struct {
+	Name        string
+	ContentType string
+	Data        []byte
+}
+
+// Config wires a Worker.
+type Config struct {
+	People      People
+	Invitations Invitations
+	Sender      Sender
+	Origin      string // address people open, without a slash at the end
+	Clock       func() time.Time
+}
+
+// Worker works off the jobs of kind "tell".
+type Worker struct {
+	river.WorkerDefaults[TellArgs]
+	c    Config
+	i18n *i18n.Bundle
+}
+
+// NewWorker returns a Worker for river.AddWorker.
+func NewWorker(c Config) (*Worker, error) {
+	if c.People == nil || c.Invitations == nil || c.Sender == nil || c.Origin == "" {
+		return nil, errors.New("mail: people, invitations, sender and origin are needed")
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	c.Origin = strings.TrimSuffix(c.Origin, "/")
+	b, err := i18n.New()
+	if err != nil {
+		return nil, err
+	}
+	return &Worker{c: c, i18n: b}, nil
+}
+
+// Work tells one person of one event. Who is gone, or has no part in it any more, is
+// not told, and the job is not tried again.
+func (w *Worker) Work(ctx context.Context, job *river.Job[TellArgs]) error {
+	m, err := w.write(ctx, job.Args)
+	if errors.Is(err, identity.ErrNotFound) || errors.Is(err, scheduling.ErrNotFound) {
+		return river.JobCancel(fmt.Errorf("tell of leaf %d: %w", job.Args.Leaf, err))
+	}
+	if err != nil {
+		return fmt.Errorf("write of leaf %d: %w", job.Args.Leaf, err)
+	}
+	if err := w.c.Sender.Send(ctx, m); err != nil {
+		return fmt.Errorf("send of leaf %d: %w", job.Args.Leaf, err)
+	}
+	return nil
+}
+
+func (w *Worker) write(ctx context.Context, a TellArgs) (Message, error) {
+	who, err := w.c.People.Person(ctx, identity.PersonID(a.Person))
+	if err != nil {
+		return Message{}, err
+	}
+	l := w.i18n.Localizer(who.Language, who.Zone)
+	m := Message{Key: a.key(), Leaf: a.Leaf, Person: who, Language: l.Tag()}
+	if id := a.Objects["appointment"]; id != "" && appointmentActs[a.Act] {
+		inv, err := w.c.Invitations.Invitation(ctx, identity.System("mail", identity.OrganizationID(a.Organization)), scheduling.AppointmentID(id), who.ID)
+		if err != nil {
+			return Message{}, err
+		}
+		return w.invitation(m, a, inv)
+	}
+	t := texts[a.Act]
+	if t == (text{}) {
+		t = text{i18n.MailNewsSubject, i18n.MailNewsBody}
+	}
+	link := w.c.Origin + "/"
+	switch {
+	case a.Objects["case"] != "":
+		link = w.c.Origin + "/cases/" + a.Objects["case"]
+	case a.Objects["appointment"] != "":
+		link = w.c.Origin + "/appointments/" + a.Objects["appointment"]
+	}
+	m.Subject = l.Isolated(t.subject)
+	m.Body = letter(l, who, l.Isolated(t.body), "", l.Isolated(i18n.MailOpen), link)
+	return m, nil
+}
+
+type text struct{ subject, body i18n.ID }
+
+// texts of events of a case; an event without its own is told as news.
+var texts = map[string]text{
+	"case.assigned":     {i18n.MailAssignedSubject, i18n.MailAssignedBody},
+	"case.message":      {i18n.MailMessageSubject, i18n.MailMessageBody},
+	"opinion.submitted": {i18n.MailOpinionSubject, i18n.MailOpinionBody},
+	"decision.signed":   {i18n.MailDecisionSubject, i18n.MailDecisionBody},
+	"consent.withdrawn": {i18n.MailWithdrawnSubject, i18n.MailWithdrawnBody},
+}
+
+// appointmentActs are the events that come with a calendar file or a time.
+var appointmentActs = map[string]bool{
+	"appointment.booked": true, "appointment.canceled": true, "appointment.moved": true,
+	"seat.accepted": true, "seat.declined": true,
+}
+
+// invitation writes about an appointment as it stands when the mail is written: an
+// invitation that is sent late does not invite to what was canceled meanwhile.
+func (w *Worker) invitation(m Message, a TellArgs, inv scheduling.Invitation) (Message, error) {
+	l := w.i18n.Localizer(inv.Person.Language, inv.Zone)
+	t, file := text{i18n.MailInvitedSubject, i18n.MailInvitedBody}, "invitation.ics"
+	switch {
+	case inv.Method == "CANCEL":
+		t, file = text{i18n.MailCanceledSubject, i18n.MailCanceledBody}, "cancellation.ics"
+	case a.Act == "seat.declined":
+		t, file = text{i18n.MailDeclinedSubject, i18n.MailDeclinedBody}, ""
+	case inv.Seat.Role == scheduling.RoleInterpreter && inv.Seat.Response == scheduling.NeedsAction:
+		t = text{i18n.MailAskedSubject, i18n.MailAskedBody}
+	case a.Act == "seat.accepted":
+		t = text{i18n.MailConfirmedSubject, i18n.MailConfirmedBody}
+	}
+	when := l.Isolated(i18n.MailWhen, i18n.V{"When": l.Span(inv.Appointment.StartAt, inv.Appointment.End())})
+	say := l.Isolated(i18n.MailOpen)
+	if inv.Redeem {
+		say = l.Isolated(i18n.MailPatientLink)
+	}
+	m.Subject = l.Isolated(t.subject)
+	m.Body = letter(l, inv.Person, l.Isolated(t.body), when, say, inv.Link)
+	if file == "" || inv.Person.Email == "" {
+		return m, nil
+	}
+	data, media, err := inv.Calendar(l.T(i18n.MailCalendarSummary), l.T(i18n.MailCalendarDescription), l.Tag(), w.c.Clock())
+	if err != nil {
+		return Message{}, err
+	}
+	m.Attachments = []Attachment{{Name: file, ContentType: media, Data: data}}
+	return m, nil
+}
+
+// letter puts the parts of a mail one below the other; an address stands alone on its
+// line, so that no program takes a full stop for a part of it.
+func letter(l *i18n.Localizer, who identity.Person, body, when, say, link string) string {
+	parts := []string{l.Isolated(i18n.MailGreeting, i18n.V{"Name": who.Name}), "", body}
+	if when != "" {
+		parts = append(parts, "", when)
+	}
+	if link != "" {
+		parts = append(parts, "", say, link)
+	}
+	parts = append(parts, "", l.Isolated(i18n.MailFooter))
+	return strings.Join(parts, "\n") + "\n"
+}
