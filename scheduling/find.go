@@ -54,7 +54,7 @@ func (p *plan) answer(grid time.Duration, limit int) (SearchAnswer, error) {
 	if p.interpreted {
 		out.Interpreted = p.pair
 		if p.duration > aloneLimit {
-			out.WhyNot = []Reason{{Limit: LimitInterpreter, Refusal: &Refusal{Limit: LimitInterpreter, Reasons: []string{"interpreter-alone"}, Lead: "interpreter-alone"}}}
+			out.WhyNot = []Reason{{Limit: LimitInterpreter, Refusal: &Refusal{Limit: LimitInterpreter, Reasons: []string{"interpreter:alone"}, Lead: "interpreter:alone"}}}
 			return out, nil
 		}
 	}

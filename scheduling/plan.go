@@ -191,7 +191,7 @@ func (s *Service) gather(ctx context.Context, tx *audit.Tx, p *plan, candidates 
 
 func (s *Service) qualified(ctx context.Context, tx *audit.Tx, p *plan, id identity.PersonID) (bool, string, time.Time, error) {
 	if p.pair == ([2]string{}) {
-		return false, "no-common-pair", time.Time{}, nil
+		return false, "interpreter:no-common-pair", time.Time{}, nil
 	}
 	return s.scope.Qualified(ctx, tx, id, p.pair, interpretMode, p.from)
 }
@@ -241,6 +241,9 @@ func (p *plan) ask(id identity.PersonID, at, through time.Time) credentialing.As
 	if p.interpreted && c.Interpreter == nil {
 		c.Interpreter = credentialing.Yes() // a seat for one is part of the booking
 	}
+	if c.Local.ID == "" {
+		c.Local.ID = p.facts.LocalPhysician
+	}
 	if c.Modality == "" {
 		c.Modality = "live-video"
 	}
@@ -279,7 +282,7 @@ func (p *plan) anchor() identity.PersonID {
 // is a *Refusal, or ErrSlotTaken when nothing but other seats is in the way.
 func (p *plan) check(start time.Time) (interpreter identity.PersonID, err error) {
 	if p.interpreted && p.duration > aloneLimit {
-		return "", &Refusal{Limit: LimitInterpreter, Reasons: []string{"interpreter-alone"}, Lead: "interpreter-alone"}
+		return "", &Refusal{Limit: LimitInterpreter, Reasons: []string{"interpreter:alone"}, Lead: "interpreter:alone"}
 	}
 	s, err := newSearch(p.query(start, start.Add(p.duration), time.Second), p.parties, p.interpreters)
 	if err != nil {
@@ -333,7 +336,7 @@ func (p *plan) refuse(limit LimitKind, person identity.PersonID, from time.Time)
 		}
 		slices.Sort(r.Reasons)
 		if p.pair == ([2]string{}) {
-			r.Lead = "no-common-pair"
+			r.Lead = "interpreter:no-common-pair"
 		}
 	}
 	return r
