@@ -52,7 +52,7 @@ func (p Person) LogValue() slog.Value { return slog.StringValue(string(p.ID)) }
 type Organization struct {
 	ID    OrganizationID
 	Name  string
-	Kind  string // "hospital", "specialist-center", "interpreter-agency"
+	Kind  string // "hospital", "specialist-center", "interpreter-agency", "authority"
 	Zone  string
 	Place string // ISO 3166 code
 }
@@ -109,8 +109,9 @@ type Login struct {
 	Organization  OrganizationID
 	Factor        string // "passkey", "demo", "guest"
 	Created       time.Time
+	LastSeen      time.Time
 	IdleUntil     time.Time
 	AbsoluteUntil time.Time
-	StepUpAt      time.Time
-	Seat          string
+	StepUpAt      time.Time // of the last fresh assertion; zero if none
+	Seat          string    // of a guest login: the one seat it may take
 }
