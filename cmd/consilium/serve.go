@@ -1,0 +1,340 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/consilium-health/consilium/credentialing/audit"
+	"github.com/consilium-health/consilium/sessions"
+	"github.com/consilium-health/consilium/sessions/workspace"
+	"github.com/consilium-health/consilium/sfu"
+	"github.com/consilium-health/consilium/sfu/embedded"
+	"github.com/consilium-health/consilium/sfu/roomservice"
+	sfusignal "github.com/consilium-health/consilium/sfu/signal"
+	"github.com/consilium-health/consilium/web"
+	"github.com/consilium-health/consilium/web/mail"
+)
+
+// Limits of the HTTP server (reliability promise 22; security section 15).
+const (
+	headerLimit   = 5 * time.Second
+	idleLimit     = 2 * time.Minute
+	shutdownLimit = 10 * time.Second
+)
+
+// runServe starts the service as configured by the environment.
+func runServe(ctx context.Context, e environment, args []string) error {
+	if _, err := parse(e, flags("serve"), args); err != nil {
+		return err
+	}
+	c, err := load(false, e.getenv)
+	if err != nil {
+		return err
+	}
+	if err := c.validate(); err != nil {
+		return err
+	}
+	log, err := logger(e, c)
+	if err != nil {
+		return err
+	}
+	a, err := start(ctx, c, log)
+	if err != nil {
+		return err
+	}
+	defer a.close()
+	fmt.Fprintf(e.out, "Consilium serves %s on %s; data in %s\n", c.Origin, a.listener.Addr(), c.Data)
+	return a.run(ctx, nil)
+}
+
+// runDemo starts everything with the standing cast.
+func runDemo(ctx context.Context, e environment, args []string) error {
+	f := flags("demo")
+	addr := f.String("addr", "", "where pages are served, host:port on loopback (default localhost:8080)")
+	reset := f.Bool("reset", false, "forget everything and begin anew")
+	data := f.String("data", "", "directory of the demonstration's data")
+	if _, err := parse(e, f, args); err != nil {
+		return err
+	}
+	c, err := load(true, e.getenv)
+	if err != nil {
+		return err
+	}
+	if *addr != "" {
+		c.Addr = *addr
+	}
+	if *data != "" {
+		c.Data = *data
+	}
+	if c.LogLevel == "info" {
+		c.LogLevel = "warn" // a person reads this terminal
+	}
+	if err := c.validate(); err != nil {
+		return err
+	}
+	log, err := logger(e, c)
+	if err != nil {
+		return err
+	}
+	if *reset {
+		if err := forget(c.Data); err != nil {
+			return err
+		}
+	}
+	a, err := start(ctx, c, log)
+	if err != nil {
+		return err
+	}
+	defer a.close()
+	people, err := a.seed(ctx)
+	if err != nil {
+		return err
+	}
+	greet(e, a)
+	return a.run(ctx, people)
+}
+
+// forget removes the demonstration's data, after looking that it is one.
+func forget(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) || err == nil && len(entries) == 0 {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(dir, "database", "lock")); err != nil {
+		return fmt.Errorf("%s does not hold a demonstration; nothing was removed", dir)
+	}
+	return os.RemoveAll(dir)
+}
+
+// greet tells a person at the terminal what to do next.
+func greet(e environment, a *app) {
+	fmt.Fprintf(e.out, `
+Consilium demonstration: everything and everybody here is invented.
+
+  Open        %s/demo
+  Mail        %s/outbox
+  Data        %s  (kept; --reset begins anew)
+
+The cast, each with one click at the first address:
+`, a.cfg.Origin, a.cfg.Origin, a.cfg.Data)
+	for _, p := range castPeople {
+		org := ""
+		for _, o := range castOrganizations {
+			if o.key == p.org {
+				org = o.name
+			}
+		}
+		fmt.Fprintf(e.out, "  %-22s %-22s %s, %s\n", p.name, strings.ReplaceAll(p.title, "_", " "), org, p.zone)
+	}
+	fmt.Fprintf(e.out, `
+To be several people at once, use a private window or another browser for each.
+Ctrl-C stops.
+`)
+}
+
+func logger(e environment, c config) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		return nil, fmt.Errorf("CONSILIUM_LOG: %q is not debug, info, warn or error", c.LogLevel)
+	}
+	return slog.New(slog.NewJSONHandler(e.err, &slog.HandlerOptions{Level: level})), nil
+}
+
+// openMedia starts the engine and the live sessions on it.
+func (a *app) openMedia(ctx context.Context) error {
+	key, pass := a.cfg.MediaKey, a.cfg.MediaSecret
+	var err error
+	if key == "" {
+		key = "embedded"
+	}
+	if pass == "" {
+		if pass, err = secret(); err != nil {
+			return err
+		}
+	}
+	engine, err := sfu.New(sfu.Config{UDP: a.cfg.MediaAddr, Key: key, Secret: pass, NodeID: "embedded", Log: a.log})
+	if err != nil {
+		return fmt.Errorf("media engine on %s: %w", a.cfg.MediaAddr, err)
+	}
+	a.later(engine.Close)
+	a.engine = engine
+	address := "ws" + strings.TrimPrefix(a.cfg.Origin, "http") // http: to ws:, https: to wss:
+	a.media = embedded.New(embedded.Config{Server: engine, URL: func(sessions.SessionID) string { return address }})
+	a.sessions, err = sessions.New(sessions.Config{
+		DB: a.db, Identity: a.identity, Credentialing: a.credentialing, Scheduling: a.scheduling, Workspace: a.workspace, Media: a.media, Log: a.log,
+	})
+	if err != nil {
+		return err
+	}
+	a.later(a.sessions.Close)
+	return nil
+}
+
+// handler mounts the engine's protocol beside the pages.
+func (a *app) handler(people *cast) http.Handler {
+	deps := web.Deps{
+		Identity: a.identity, Credentialing: a.credentialing, Scheduling: a.scheduling, Workspace: a.workspace, Sessions: a.sessions,
+		Outbox: a.outbox, PublicURL: a.cfg.Origin, Demo: a.cfg.demo, Ready: a.ready, TrustFile: a.trustFile,
+		Checkpoint: a.db.LatestCheckpoint, Log: a.log,
+	}
+	if people != nil {
+		for _, p := range castPeople {
+			deps.Cast = append(deps.Cast, web.CastMember{Person: people.People[p.key], Patient: p.title == "patient"})
+		}
+	}
+	mux := http.NewServeMux()
+	if a.engine != nil {
+		rtc := sfusignal.Handler(sfusignal.Config{Server: a.engine})
+		mux.Handle("/rtc", rtc)
+		mux.Handle("/rtc/", rtc)
+		mux.Handle("/twirp/", roomservice.Handler(a.engine))
+	}
+	mux.Handle("/", web.New(deps))
+	return mux
+}
+
+// trustFile is what a verifier of bundles needs to know of this service.
+func (a *app) trustFile(context.Context) ([]byte, error) {
+	return json.MarshalIndent(workspace.TrustFile{
+		LogKey: a.signer.Public(), RPID: a.cfg.rpID(), Origins: []string{a.cfg.Origin},
+	}, "", "  ")
+}
+
+// run serves until ctx ends, then stops in order: no new requests, running ones
+// end, the rest by close.
+func (a *app) run(ctx context.Context, people *cast) error {
+	a.server = &http.Server{
+		Handler: a.handler(people), ReadHeaderTimeout: headerLimit, IdleTimeout: idleLimit, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
+	}
+	served := make(chan error, 1)
+	go func() { served <- a.server.Serve(a.listener) }()
+	checkpoints := make(chan struct{})
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	go func() { defer close(checkpoints); a.checkpoints(work) }()
+	defer func() { cancel(); <-checkpoints }()
+	var gone <-chan struct{}
+	if a.cluster != nil {
+		gone = a.cluster.Done()
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+		a.log.Info("stopping")
+	case err = <-served:
+		return fmt.Errorf("serve: %w", err)
+	case <-gone:
+		err = a.cluster.Err()
+	}
+	limit, end := context.WithTimeout(context.WithoutCancel(ctx), shutdownLimit)
+	defer end()
+	if serr := a.server.Shutdown(limit); serr != nil {
+		_ = a.server.Close()
+	}
+	return err
+}
+
+// checkpoints signs the state of the log each minute in which it grew.
+func (a *app) checkpoints(ctx context.Context) {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		if _, err := a.db.Checkpoint(ctx, a.signer); err != nil && ctx.Err() == nil && !errors.Is(err, audit.ErrNoCheckpoint) {
+			a.log.Error("checkpoint", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// smtpConfig reads the address of the mail relay.
+func smtpConfig(c config) (mail.SMTPConfig, error) {
+	u, err := url.Parse(c.SMTPURL)
+	if err != nil || u.Hostname() == "" || u.Scheme != "smtp" && u.Scheme != "smtps" {
+		return mail.SMTPConfig{}, errors.New("CONSILIUM_SMTP_URL is not smtp://user:password@host:587 or smtps://…:465")
+	}
+	m := mail.SMTPConfig{Host: u.Hostname(), Implicit: u.Scheme == "smtps", From: c.MailFrom, Username: u.User.Username()}
+	m.Password, _ = u.User.Password()
+	if p := u.Port(); p != "" {
+		if m.Port, err = strconv.Atoi(p); err != nil {
+			return mail.SMTPConfig{}, fmt.Errorf("CONSILIUM_SMTP_URL: port %q", p)
+		}
+	}
+	return m, nil
+}
+
+// runMedia is the media engine alone: rooms are made by tokens, everybody receives
+// everybody, as with any server of the LiveKit protocol.
+func runMedia(ctx context.Context, e environment, args []string) error {
+	f := flags("media")
+	addr := f.String("addr", "127.0.0.1:7880", "where signaling and RoomService are served, host:port")
+	port := f.Uint("udp-port", 7882, "UDP port of all media; 0 lets the system choose")
+	key := f.String("key", "", "API key")
+	pass := f.String("secret", "", "API secret, 32 characters or more")
+	if rest, err := parse(e, f, args); err != nil || len(rest) > 0 {
+		return errors.Join(err, errUsage)
+	}
+	if *key == "" || len(*pass) < 32 {
+		return errors.New("media: --key and a --secret of 32 characters or more are needed")
+	}
+	host, _, err := net.SplitHostPort(*addr)
+	if err != nil {
+		return fmt.Errorf("media: --addr %q is not host:port", *addr)
+	}
+	if *port > 65535 {
+		return fmt.Errorf("media: --udp-port %d is not a port", *port)
+	}
+	if host == "localhost" || host == "" {
+		host = "127.0.0.1"
+	}
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return fmt.Errorf("media: --addr %q: give the IP address of the interface", *addr)
+	}
+	log := slog.New(slog.NewJSONHandler(e.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	engine, err := sfu.New(sfu.Config{
+		UDP: netip.AddrPortFrom(ip, uint16(*port)).String(), Key: *key, Secret: *pass, NodeID: "media", AutoCreate: true, Log: log,
+	})
+	if err != nil {
+		return fmt.Errorf("media: %w", err)
+	}
+	defer engine.Close()
+	listener, err := net.Listen("tcp", *addr)
+	if err != nil {
+		return fmt.Errorf("media: %w", err)
+	}
+	mux := http.NewServeMux()
+	rtc := sfusignal.Handler(sfusignal.Config{Server: engine})
+	mux.Handle("/rtc", rtc)
+	mux.Handle("/rtc/", rtc)
+	mux.Handle("/twirp/", roomservice.Handler(engine))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: headerLimit, IdleTimeout: idleLimit}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	fmt.Fprintf(e.out, "media engine: ws://%s, media on UDP %s\n", listener.Addr(), engine.Addr())
+	select {
+	case <-ctx.Done():
+		return server.Close()
+	case err := <-served:
+		return fmt.Errorf("media: %w", err)
+	}
+}
