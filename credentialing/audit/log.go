@@ -34,7 +34,9 @@ type leafBody struct {
 
 // flush turns the collected events into leaves: the last statements before commit.
 // The head row is locked only now, always last, so it neither starves nor
-// deadlocks; indexes come from the head, so a rollback leaves no gap.
+// deadlocks; indexes come from the head, so a rollback leaves no gap. All commands
+// of the service queue at this lock, hence three round trips and no more: head, the
+// hashes on the tree's right edge, then everything that is written.
 // It returns the size of the log with them.
 func (db *DB) flush(ctx context.Context, tx *Tx) (size int64, err error) {
 	if len(tx.events) == 0 {
@@ -43,37 +45,57 @@ func (db *DB) flush(ctx context.Context, tx *Tx) (size int64, err error) {
 	if err := tx.QueryRow(ctx, `select size from audit_head for update`).Scan(&size); err != nil {
 		return 0, fmt.Errorf("audit: lock head: %w", err)
 	}
-	reader := hashReader(ctx, tx)
+	edge, err := readEdge(ctx, tx, size)
+	if err != nil {
+		return 0, err
+	}
+	first := size
+	var batch pgx.Batch
 	for _, e := range tx.events {
 		if e.Organization == "" {
 			e.Organization = tx.Scope.Organization
 		}
-		if err := db.appendLeaf(ctx, tx, size, e, reader); err != nil {
+		if err := addLeaf(&batch, edge, size, tx.now, e); err != nil {
 			return 0, err
 		}
 		size++
 	}
-	tx.events = nil
-	root, err := tlog.TreeHash(size, reader)
+	root, err := tlog.TreeHash(size, edge)
 	if err != nil {
 		return 0, fmt.Errorf("audit: root: %w", err)
 	}
-	if _, err := tx.Exec(ctx, `update audit_head set size = $1, root = $2`, size, root[:]); err != nil {
-		return 0, fmt.Errorf("audit: head: %w", err)
-	}
+	batch.Queue(`update audit_head set size = $1, root = $2`, size, root[:])
 	// Followers wait on this channel; the payload is the new size.
-	if _, err := tx.Exec(ctx, `select pg_notify('audit', $1)`, fmt.Sprint(size)); err != nil {
-		return 0, fmt.Errorf("audit: notify: %w", err)
+	batch.Queue(`select pg_notify('audit', $1)`, fmt.Sprint(size))
+	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
+		return 0, fmt.Errorf("audit: append: %w", err)
+	}
+	events := tx.events
+	tx.events = nil
+	if db.tell == nil {
+		return size, nil
+	}
+	for i, e := range events {
+		if len(e.Tell) == 0 {
+			continue
+		}
+		if e.Organization == "" {
+			e.Organization = tx.Scope.Organization
+		}
+		if err := db.tell(ctx, tx.Tx, first+int64(i), e); err != nil {
+			return 0, err
+		}
 	}
 	return size, nil
 }
 
-func (db *DB) appendLeaf(ctx context.Context, tx *Tx, index int64, e Event, r tlog.HashReader) error {
+// addLeaf queues the rows of one leaf and adds the hashes it completes to the edge.
+func addLeaf(batch *pgx.Batch, edge edgeReader, index int64, now time.Time, e Event) error {
 	body := leafBody{
 		Version: 1, Act: e.Act, Actor: e.Actor, Login: e.Login, System: e.System,
 		Organization: e.Organization, Jurisdiction: e.Jurisdiction, Objects: e.Objects,
 		Hashes: e.Hashes, Determination: e.Determination, Reason: e.Reason, Epoch: e.Epoch,
-		At: tx.now.Format(time.RFC3339Nano),
+		At: now.Format(time.RFC3339Nano),
 	}
 	var detail, salt []byte
 	if len(e.Detail) > 0 {
@@ -82,9 +104,7 @@ func (db *DB) appendLeaf(ctx context.Context, tx *Tx, index int64, e Event, r tl
 			return fmt.Errorf("audit: detail of %s: %w", e.Act, err)
 		}
 		salt = make([]byte, 32)
-		if _, err := rand.Read(salt); err != nil {
-			return err
-		}
+		_, _ = rand.Read(salt) // never fails
 		sum := sha256.Sum256(append(append([]byte(nil), salt...), detail...))
 		body.DetailCommitment = hex.EncodeToString(sum[:])
 	}
@@ -92,37 +112,72 @@ func (db *DB) appendLeaf(ctx context.Context, tx *Tx, index int64, e Event, r tl
 	if err != nil {
 		return fmt.Errorf("audit: leaf of %s: %w", e.Act, err)
 	}
-	hashes, err := tlog.StoredHashesForRecordHash(index, tlog.RecordHash(data), r)
+	hashes, err := tlog.StoredHashesForRecordHash(index, tlog.RecordHash(data), edge)
 	if err != nil {
 		return fmt.Errorf("audit: hashes of leaf %d: %w", index, err)
 	}
-	org, err := nullableUUID(e.Organization)
-	if err != nil {
-		return err
+	var org any
+	if e.Organization != "" {
+		org = e.Organization
 	}
-	if _, err := tx.Exec(ctx, `
+	batch.Queue(`
 		insert into audit_leaf (index, data, at, act, organization_id)
-		values ($1, $2, $3, $4, $5)`, index, data, tx.now, e.Act, org); err != nil {
-		return fmt.Errorf("audit: insert leaf %d: %w", index, err)
-	}
+		values ($1, $2, $3, $4, $5)`, index, data, now, e.Act, org)
 	if detail != nil && org != nil {
-		if _, err := tx.Exec(ctx, `
+		batch.Queue(`
 			insert into audit_detail (leaf_index, organization_id, salt, detail)
-			values ($1, $2, $3, $4)`, index, org, salt, detail); err != nil {
-			return fmt.Errorf("audit: insert detail %d: %w", index, err)
-		}
+			values ($1, $2, $3, $4)`, index, org, salt, detail)
 	}
 	first := tlog.StoredHashIndex(0, index)
+	indexes, raw := make([]int64, len(hashes)), make([][]byte, len(hashes))
 	for i, h := range hashes {
-		if _, err := tx.Exec(ctx, `insert into audit_hash (stored_index, hash) values ($1, $2)`,
-			first+int64(i), h[:]); err != nil {
-			return fmt.Errorf("audit: insert hash: %w", err)
+		indexes[i], raw[i] = first+int64(i), h[:]
+		edge[indexes[i]] = h
+	}
+	batch.Queue(`
+		insert into audit_hash (stored_index, hash)
+		select * from unnest($1::bigint[], $2::bytea[])`, indexes, raw)
+	return nil
+}
+
+// edgeReader holds the hashes that appending needs: the roots of the complete
+// subtrees that make up the tree, and those of the leaves appended since.
+type edgeReader map[int64]tlog.Hash
+
+// ReadHashes implements tlog.HashReader.
+func (e edgeReader) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
+	out := make([]tlog.Hash, len(indexes))
+	for i, ix := range indexes {
+		h, ok := e[ix]
+		if !ok {
+			return nil, fmt.Errorf("audit: stored hash %d is missing", ix)
+		}
+		out[i] = h
+	}
+	return out, nil
+}
+
+// readEdge reads the roots of the complete subtrees of a tree of that size: one for
+// each bit that is set, at most 63.
+func readEdge(ctx context.Context, tx pgx.Tx, size int64) (edgeReader, error) {
+	var indexes []int64
+	for level := range 63 {
+		if n := size >> level; n&1 == 1 {
+			indexes = append(indexes, tlog.StoredHashIndex(level, n-1))
 		}
 	}
-	if len(e.Tell) > 0 && db.tell != nil {
-		return db.tell(ctx, tx.Tx, index, e)
+	edge := make(edgeReader, len(indexes)+8)
+	if len(indexes) == 0 {
+		return edge, nil
 	}
-	return nil
+	hashes, err := hashReader(ctx, tx).ReadHashes(indexes)
+	if err != nil {
+		return nil, err
+	}
+	for i, ix := range indexes {
+		edge[ix] = hashes[i]
+	}
+	return edge, nil
 }
 
 // hashReader reads stored hashes of the tree in the transaction.
@@ -154,11 +209,4 @@ func hashReader(ctx context.Context, tx pgx.Tx) tlog.HashReader {
 		}
 		return out, nil
 	})
-}
-
-func nullableUUID(s string) (any, error) {
-	if s == "" {
-		return nil, nil
-	}
-	return s, nil
 }
