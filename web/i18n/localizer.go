@@ -84,7 +84,27 @@ func (l *Localizer) Sentence(id string, data map[string]any) string {
 	if !l.bundle.Has(ID(id)) {
 		return l.T(ReasonUnknown, V{"Code": id})
 	}
-	return l.T(ID(id), V(data))
+	return l.T(ID(id), named(data))
+}
+
+// named lets a sentence name the place that a room gives as a code.
+func named(data map[string]any) V {
+	v := make(V, len(data))
+	for k, x := range data {
+		if code, ok := x.(string); ok && k == "Place" {
+			x = Place(code)
+		}
+		v[k] = x
+	}
+	return v
+}
+
+// SentenceParts is Sentence in pieces, so that a page can isolate the values.
+func (l *Localizer) SentenceParts(id string, data map[string]any) []Part {
+	if !l.bundle.Has(ID(id)) {
+		return l.Parts(ReasonUnknown, V{"Code": id})
+	}
+	return l.Parts(ID(id), named(data))
 }
 
 func merge(v []V) V {
