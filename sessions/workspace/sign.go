@@ -204,6 +204,8 @@ func (s *Service) prepare(ctx context.Context, actor identity.Actor, id CaseID, 
 	if err != nil {
 		return Prepared{}, err
 	}
+	// Without a passkey the document stands and identity.ErrNoPasskey says what is
+	// missing; the page makes a key and asks for the options again.
 	p.Options, err = s.who.AssertionOptions(ctx, actor, p.Challenge)
 	return p, err
 }
