@@ -8,6 +8,7 @@ const (
 	LayoutLanguage           ID = "layout.language"
 	LayoutLanguageSet        ID = "layout.language_set"
 	LayoutDemo               ID = "layout.demo"
+	LayoutDemoLabel          ID = "layout.demo_label"
 	LayoutSignedIn           ID = "layout.signed_in"
 	LayoutNoBundle           ID = "layout.no_bundle"
 	LayoutZoneNote           ID = "layout.zone_note"
