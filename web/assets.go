@@ -15,7 +15,7 @@ import (
 
 // The bundle in dist is made by the build in web/ts; a fresh checkout has .keep only.
 //
-//go:embed static/app.css static/*.svg all:static/dist
+//go:embed static/*.css static/*.svg all:static/dist
 var static embed.FS
 
 // assets are the static files. A file's address holds the hash of its content, so

@@ -15,6 +15,29 @@ const entries = {
   room: "src/room/main.ts",
 };
 
+// Tests run on Node: node build.mjs --tests && node --test .tests/
+if (process.argv.includes("--tests")) {
+  const tests = readdirSync(join(here, "src"), { recursive: true }).filter((name) => name.endsWith(".test.ts"));
+  rmSync(join(here, ".tests"), { recursive: true, force: true });
+  await build({
+    absWorkingDir: here, entryPoints: tests.map((name) => join("src", name)), outdir: ".tests", bundle: true, format: "esm",
+    platform: "node", target: ["node20"], packages: "external", sourcemap: "inline", logLevel: "warning",
+    outExtension: { ".js": ".mjs" },
+  });
+  process.exit(0);
+}
+
+// Stories run on Node too, driving a browser: node build.mjs --story && node .story/main.mjs
+if (process.argv.includes("--story")) {
+  rmSync(join(here, ".story"), { recursive: true, force: true });
+  await build({
+    absWorkingDir: here, entryPoints: ["story/main.ts"], outdir: ".story", bundle: true, format: "esm",
+    platform: "node", target: ["node20"], packages: "external", sourcemap: "inline", logLevel: "warning",
+    outExtension: { ".js": ".mjs" },
+  });
+  process.exit(0);
+}
+
 for (const name of readdirSync(dist)) {
   if (name !== ".keep") rmSync(join(dist, name), { recursive: true });
 }

@@ -41,7 +41,7 @@ export function rampStep(now: number, target: number, span: number, totalMs: num
   const to = Math.max(target, floorOfDb);
   const perMs = Math.min(Math.max(span, 6) / totalMs, maxDbPerMs);
   const step = perMs * ms;
-  const next = Math.abs(to - from) <= step ? to : from + Math.sign(to - from) * step;
+  const next = Math.abs(to - from) <= step + 1e-9 ? to : from + Math.sign(to - from) * step;
   return next <= floorOfDb ? -Infinity : next;
 }
 export function gain(db: number): number {

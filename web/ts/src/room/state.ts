@@ -190,14 +190,25 @@ function received(s: RoomState, m: Message, at: number): RoomState {
       const self = s.self ? { ...s.self, state: "admitted" as const } : null;
       return { ...s, tickets, self, refusal: null, phase: s.phase.kind === "live" ? s.phase : { kind: "live", since: at } };
     }
-    case "refused": return { ...s, refusal: { code: m.code, message: m.message_id, data: m.data } };
+    case "refused": {
+      const message = m.message_id || "room.unknown";
+      const data = m.message_id ? m.data : { Code: m.code };
+      if (m.participant !== "" && m.participant !== s.self?.participant) {
+        // To the host: whom the rules keep out, and why.
+        const who = s.waiting.find((w) => w.participant === m.participant)?.name ?? personOf(s, m.participant)?.name ?? "";
+        return banner(s, { key: "refused." + m.participant, level: "warn", message, data: { Name: who, ...data }, until: at + 3 * noticeMs });
+      }
+      return { ...s, refusal: { code: m.code, message, data } };
+    }
     case "roster": return { ...s, people: m.people };
     case "channels": {
       // An older message can overtake nobody here, but a rebuilt session starts anew.
       const confirmed = s.wish === m.listening ? "" : s.wish;
       let next: RoomState = { ...s, channels: m, wish: confirmed, epoch: Math.max(s.epoch, m.epoch) };
       next = interpretationBanner(next);
-      return next;
+      const paused = m.paused[0];
+      return paused === undefined ? unbanner(next, "paused")
+        : banner(next, { key: "paused", level: "alert", message: "room.code." + paused.replace(/[^a-z0-9]/g, "_"), data: {}, until: 0 });
     }
     case "booth": return { ...s, booth: m, epoch: Math.max(s.epoch, m.epoch) };
     case "chat": {
@@ -213,6 +224,9 @@ function received(s: RoomState, m: Message, at: number): RoomState {
         key: "notice." + m.code, level: m.level, message: m.message_id || "room.notice.unknown",
         data: m.message_id ? m.data : { Code: m.code }, until: m.level === "alert" ? at + 2 * noticeMs : at + noticeMs,
       });
+    case "signal":
+      return banner(s, { key: "signal." + m.kind, level: "warn", message: "room.signalled." + m.kind, data: {}, until: at + noticeMs });
+    case "done": return m.epoch > s.epoch ? { ...s, epoch: m.epoch } : s;
     case "error": {
       const next = { ...s, epoch: m.epoch > 0 ? m.epoch : s.epoch, wish: m.command === "listen.set" ? "" : s.wish };
       return banner(next, {

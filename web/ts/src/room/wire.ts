@@ -21,6 +21,7 @@ export interface Waiting {
   readonly role: Role;
   readonly since: string;
   readonly check: { readonly audio: boolean; readonly video: boolean; readonly network: NetworkGrade } | null;
+  readonly place: string; // of the patient, as said at the door
 }
 export interface Ticket { readonly url: string; readonly token: string; readonly expires: string }
 export interface Person {
@@ -50,15 +51,21 @@ export interface ScopeSentence { readonly message_id: string; readonly data: Dat
 export interface Welcome { readonly type: "welcome"; readonly self: Self; readonly epoch: number; readonly heartbeat_ms: number }
 export interface Lobby { readonly type: "lobby"; readonly waiting: readonly Waiting[] }
 export interface Admitted { readonly type: "admitted"; readonly media: { readonly main: Ticket; readonly booth: Ticket | null } }
-export interface Refused { readonly type: "refused"; readonly code: string; readonly message_id: string; readonly data: Data }
+/** At the door: oneself, or, to the host, whom the rules do not let in. */
+export interface Refused {
+  readonly type: "refused"; readonly code: string; readonly message_id: string; readonly data: Data; readonly participant: ParticipantID;
+}
 export interface Roster { readonly type: "roster"; readonly people: readonly Person[] }
 export interface Channels {
   readonly type: "channels"; readonly epoch: number; readonly mode: Mode;
+  readonly proposed: Mode | ""; // another mode, waiting for the other side
   readonly channels: readonly Channel[]; readonly listening: string;
+  readonly paused: readonly string[]; // why specialist and patient do not hear each other
 }
 export interface Booth {
   readonly type: "booth"; readonly epoch: number; readonly pair: readonly string[]; readonly state: BoothState;
-  readonly out: string; readonly on_air: ParticipantID; readonly self: BoothSelf;
+  readonly out: string; readonly on_air: ParticipantID; readonly self: BoothSelf; readonly muted: boolean;
+  readonly partners: readonly ParticipantID[];
 }
 export interface Chat {
   readonly type: "chat"; readonly id: string; readonly room: "main" | "aside"; readonly from: ParticipantID;
@@ -69,16 +76,19 @@ export interface Consent { readonly type: "consent"; readonly recording: boolean
 export interface Notice {
   readonly type: "notice"; readonly code: string; readonly message_id: string; readonly data: Data; readonly level: Level;
 }
+export interface Signal { readonly type: "signal"; readonly kind: SignalKind; readonly from: ParticipantID }
 export interface CommandError {
-  readonly type: "error"; readonly command: string; readonly code: string; readonly message_id: string; readonly data: Data; readonly epoch: number;
+  readonly type: "error"; readonly command: string; readonly id: string; readonly code: string; readonly message_id: string; readonly data: Data; readonly epoch: number;
 }
+/** A command took effect. */
+export interface Done { readonly type: "done"; readonly command: string; readonly id: string; readonly epoch: number }
 export interface Removed { readonly type: "removed"; readonly reason: string }
 export interface Ended { readonly type: "ended" }
 export interface Pong { readonly type: "pong" }
 
 export type Message =
   | Welcome | Lobby | Admitted | Refused | Roster | Channels | Booth | Chat | Scope | Consent | Notice
-  | CommandError | Removed | Ended | Pong;
+  | Signal | CommandError | Done | Removed | Ended | Pong;
 
 /** What the room asks of the server; the feed adds the id. */
 export type Command =
@@ -144,6 +154,10 @@ function oneOf<const T extends string>(f: Fields, key: string, allowed: readonly
   for (const a of allowed) if (v === a) return a;
   throw new WireError(`${key}: ${JSON.stringify(v)} is none of ${allowed.join(", ")}`);
 }
+function word(v: unknown): string {
+  if (typeof v !== "string") throw new WireError("list: not a text");
+  return v;
+}
 function data(f: Fields): Data {
   const v = f["data"];
   return v === undefined || v === null ? {} : fields(v, "data");
@@ -174,6 +188,7 @@ export function parseLobby(f: Fields): Lobby {
         check: check === null || !check["network"] ? null : {
           audio: flag(check, "audio"), video: flag(check, "video"), network: oneOf(check, "network", ["good", "fair", "poor"]),
         },
+        place: optional(w, "place"),
       };
     }),
   };
@@ -191,7 +206,7 @@ export function parseAdmitted(f: Fields): Admitted {
   };
 }
 export function parseRefused(f: Fields): Refused {
-  return { type: "refused", code: text(f, "code"), message_id: optional(f, "message_id"), data: data(f) };
+  return { type: "refused", code: text(f, "code"), message_id: optional(f, "message_id"), data: data(f), participant: optional(f, "participant") };
 }
 export function parseRoster(f: Fields): Roster {
   return {
@@ -208,6 +223,7 @@ export function parseRoster(f: Fields): Roster {
 export function parseChannels(f: Fields): Channels {
   return {
     type: "channels", epoch: number(f, "epoch"), mode: oneOf(f, "mode", ["simultaneous", "consecutive"]),
+    proposed: optional(f, "proposed") === "" ? "" : oneOf(f, "proposed", ["simultaneous", "consecutive"]),
     channels: list(f, "channels", (v) => {
       const c = fields(v, "channels");
       return {
@@ -220,17 +236,16 @@ export function parseChannels(f: Fields): Channels {
       };
     }),
     listening: optional(f, "listening") || "floor",
+    paused: list(f, "paused", word),
   };
 }
 export function parseBooth(f: Fields): Booth {
   return {
     type: "booth", epoch: number(f, "epoch"),
-    pair: list(f, "pair", (v) => {
-      if (typeof v !== "string") throw new WireError("pair: not a text");
-      return v;
-    }),
+    pair: list(f, "pair", word),
     state: oneOf(f, "state", ["empty", "idle", "live", "offered", "requested", "armed", "overlap", "down"]),
     out: optional(f, "out"), on_air: optional(f, "on_air"), self: oneOf(f, "self", ["standby", "on_air", "ready", "lost"]),
+    muted: flag(f, "muted"), partners: list(f, "partners", word),
   };
 }
 export function parseChat(f: Fields): Chat {
@@ -262,9 +277,15 @@ export function parseNotice(f: Fields): Notice {
     type: "notice", code: text(f, "code"), message_id: optional(f, "message_id"), data: data(f), level: oneOf(f, "level", ["info", "warn", "alert"]),
   };
 }
+export function parseSignal(f: Fields): Signal {
+  return { type: "signal", kind: oneOf(f, "kind", signalKinds), from: optional(f, "from") };
+}
+export function parseDone(f: Fields): Done {
+  return { type: "done", command: optional(f, "command"), id: optional(f, "id"), epoch: f["epoch"] === undefined ? 0 : number(f, "epoch") };
+}
 export function parseError(f: Fields): CommandError {
   return {
-    type: "error", command: optional(f, "command"), code: text(f, "code"), message_id: optional(f, "message_id"), data: data(f),
+    type: "error", command: optional(f, "command"), id: optional(f, "id"), code: text(f, "code"), message_id: optional(f, "message_id"), data: data(f),
     epoch: f["epoch"] === undefined ? 0 : number(f, "epoch"),
   };
 }
@@ -291,7 +312,9 @@ export function parse(frame: string): Message | null {
     case "scope": return parseScope(f);
     case "consent": return parseConsent(f);
     case "notice": return parseNotice(f);
+    case "signal": return parseSignal(f);
     case "error": return parseError(f);
+    case "done": return parseDone(f);
     case "removed": return { type: "removed", reason: optional(f, "reason") };
     case "ended": return { type: "ended" };
     case "pong": return { type: "pong" };

@@ -1,0 +1,110 @@
+// The interpreter's desk: on air or not, direction, cough, level, signals.
+import { attr, byId, copy, find, Keyed, show, text } from "./dom.ts";
+import { selfIsInterpreter, type RoomState } from "./state.ts";
+import type { Texts } from "./texts.ts";
+import { signalKinds, type Command } from "./wire.ts";
+
+export interface DeskActs {
+  readonly send: (c: Command) => boolean;
+  readonly cough: (on: boolean) => void;
+  readonly level: () => number;
+}
+
+export class Desk {
+  private readonly texts: Texts;
+  private readonly acts: DeskActs;
+  private readonly directions: Keyed<string>;
+  private state: RoomState;
+  private timer: ReturnType<typeof setInterval> | null = null;
+
+  constructor(texts: Texts, acts: DeskActs, state: RoomState) {
+    this.texts = texts;
+    this.acts = acts;
+    this.state = state;
+    this.directions = new Keyed<string>(byId("directions", HTMLElement), (tag) => this.make(tag), (e, tag) => this.draw(e, tag));
+    byId("go-live", HTMLButtonElement).onclick = () => this.toggle();
+    const cough = byId("cough", HTMLButtonElement);
+    cough.onpointerdown = (e) => {
+      cough.setPointerCapture(e.pointerId);
+      acts.cough(true);
+    };
+    cough.onpointerup = () => acts.cough(false);
+    cough.onpointercancel = () => acts.cough(false);
+    // By keyboard the button switches: press to be silent, press to be heard.
+    cough.onkeydown = (e) => {
+      if ((e.key === "Enter" || e.key === " ") && !e.repeat) {
+        e.preventDefault();
+        acts.cough(!this.state.mine.cough);
+      }
+    };
+    for (const b of document.querySelectorAll<HTMLButtonElement>("#desk [data-signal]")) {
+      b.onclick = () => {
+        const kind = signalKinds.find((k) => k === b.dataset["signal"]);
+        if (kind) acts.send({ type: "signal", kind });
+      };
+    }
+  }
+
+  /** Goes on air or off it: the one big button, and the key G. */
+  toggle(): void {
+    const b = this.state.booth;
+    if (!b) return;
+    this.acts.send({ type: b.self === "on_air" ? "stop" : "go_live", expect_epoch: this.state.epoch });
+  }
+
+  /** The pair's other language; the key D. */
+  turn(): void {
+    const b = this.state.booth;
+    const other = b?.pair.find((tag) => tag !== b.out);
+    if (other) this.acts.send({ type: "direction.set", out: other, expect_epoch: this.state.epoch });
+  }
+
+  update(s: RoomState): void {
+    this.state = s;
+    const on = selfIsInterpreter(s) && s.booth !== null && s.phase.kind === "live";
+    const root = byId("desk", HTMLElement);
+    show(root, on);
+    if (!on || !s.booth) {
+      if (this.timer !== null) clearInterval(this.timer);
+      this.timer = null;
+      return;
+    }
+    const onAir = s.booth.self === "on_air";
+    attr(root, "data-self", s.booth.self);
+    attr(root, "data-state", s.booth.state);
+    attr(root, "data-out", s.booth.out);
+    const air = byId("air", HTMLElement);
+    text(air, (onAir ? air.dataset["on"] : air.dataset["off"]) ?? "");
+    attr(air, "data-air", onAir ? "on" : "off");
+    const go = byId("go-live", HTMLButtonElement);
+    text(go, (onAir ? go.dataset["stop"] : go.dataset["go"]) ?? "");
+    go.classList.toggle("danger", onAir);
+    attr(byId("cough", HTMLElement), "aria-pressed", s.mine.cough ? "true" : "false");
+    this.directions.update(s.booth.pair.map((tag) => [tag, tag] as const));
+    if (this.timer === null) {
+      const bar = byId("desk-level", HTMLMeterElement);
+      this.timer = setInterval(() => {
+        bar.value = this.acts.level();
+      }, 100);
+    }
+  }
+
+  private make(tag: string): HTMLElement {
+    const e = copy("tpl-direction");
+    e.dataset["out"] = tag;
+    const input = find(e, "input", HTMLInputElement);
+    input.value = tag;
+    input.onchange = () => {
+      this.acts.send({ type: "direction.set", out: tag, expect_epoch: this.state.epoch });
+      // The server says which one it is.
+      input.checked = this.state.booth?.out === tag;
+    };
+    text(find(e, "span", HTMLElement), this.texts.languageName(tag));
+    return e;
+  }
+  private draw(e: HTMLElement, tag: string): void {
+    const input = find(e, "input", HTMLInputElement);
+    const on = this.state.booth?.out === tag;
+    if (input.checked !== on) input.checked = on;
+  }
+}
