@@ -30,6 +30,10 @@ counted() {
 	"$@" >"$tmp/out" 2>&1
 	status=$?
 	last=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$tmp/out" | tail -n 1)
+	if [ -z "$last" ]; then # node's own test runner
+		last=$(sed -nE 's/^[^a-z]*pass ([0-9]+)$/\1 passed/p' "$tmp/out" | tail -n 1)
+		[ -z "$last" ] || last="$last, $(sed -nE 's/^[^a-z]*fail ([0-9]+)$/\1/p' "$tmp/out" | tail -n 1) failed"
+	fi
 	p=$(echo "$last" | sed -nE 's/^([0-9]+) passed.*/\1/p')
 	f=$(echo "$last" | sed -nE 's/^[0-9]+ passed, ([0-9]+) failed.*/\1/p')
 	passed=$((passed + ${p:-0}))
@@ -52,13 +56,14 @@ generated() {
 	$GO tool templ generate -path web -log-level error && git diff --exit-code --stat -- '*_templ.go'
 }
 
-types() { (cd web/ts && npx --no-install tsc --noEmit); }
+types() { (cd web/ts && npm run --silent check); }
 bundle() { make --silent web; }
 
 gotest() { $GO test -json "$@" 2>&1 | $GO run ./deploy/testreport; }
 
-browser() { (cd web/ts && npm run --silent test:browser); }
-unit() { (cd web/ts && npm run --silent test:unit); }
+browser() { (cd web/ts && npm run --silent story); }
+
+unit() { (cd web/ts && npm run --silent test); }
 
 checks() {
 	step "format" formatted

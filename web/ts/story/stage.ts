@@ -1,0 +1,180 @@
+// The stage of the browser stories: the real binary with a fresh demonstration, real
+// browsers with fake cameras, and steps that are counted.
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, openSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import AxeBuilder from "@axe-core/playwright";
+import { type Browser, type BrowserContext, type CDPSession, chromium, type Page } from "playwright-core";
+import { speakTone } from "./tone.ts";
+
+const root = join(process.cwd(), "../..");
+const shots = join(root, "web/ts/test-results");
+
+const browserNames = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome-stable", "/usr/bin/google-chrome",
+  "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome", "/Applications/Chromium.app/Contents/MacOS/Chromium"];
+
+const flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+  "--disable-component-update", "--disable-sync", "--use-fake-device-for-media-stream=fps=10,device-count=1", "--use-fake-ui-for-media-stream",
+  "--allow-loopback-in-peer-connection", "--disable-features=WebRtcHideLocalIpsWithMdns", "--autoplay-policy=no-user-gesture-required",
+  "--auto-select-desktop-capture-source=Entire screen"];
+
+export interface Look {
+  /** language of the browser, which a page of nobody in particular follows */
+  locale?: string;
+  /** IANA zone of the browser */
+  zone?: string;
+  width?: number;
+  height?: number;
+  dark?: boolean;
+  /** frequency spoken instead of the microphone */
+  tone?: number;
+}
+
+export interface Person {
+  name: string;
+  context: BrowserContext;
+  page: Page;
+}
+
+export class Stage {
+  readonly problems: string[] = [];
+  private passed = 0;
+  private failed = 0;
+  private readonly people: Person[] = [];
+
+  private constructor(
+    readonly address: string, readonly data: string,
+    private readonly server: ChildProcess, private readonly browser: Browser,
+  ) {}
+
+  /** Starts a fresh demonstration on a free port, and a browser. */
+  static async open(): Promise<Stage> {
+    const port = await freePort();
+    const data = mkdtempSync("/tmp/consilium-story-");
+    chmodSync(data, 0o711); // the database's own account passes through
+    mkdirSync(shots, { recursive: true });
+    const log = openSync(join(shots, "server.log"), "w");
+    const server = spawn(join(root, "bin/consilium"), ["demo", "--addr", `localhost:${port}`, "--data", join(data, "demo")], { stdio: ["ignore", log, log] });
+    const address = `http://localhost:${port}`;
+    await serving(address, server);
+    const executablePath = process.env["CONSILIUM_CHROMIUM"] ?? browserNames.find((p) => existsSync(p));
+    if (!executablePath) throw new Error("no Chromium found: set CONSILIUM_CHROMIUM");
+    const browser = await chromium.launch({ executablePath, args: flags });
+    return new Stage(address, data, server, browser);
+  }
+
+  /** A browser of its own for somebody, with an authenticator that verifies its user. */
+  async enter(name: string, look: Look = {}): Promise<Person> {
+    const context = await this.browser.newContext({
+      baseURL: this.address, locale: look.locale ?? "en", timezoneId: look.zone ?? "UTC",
+      viewport: { width: look.width ?? 1280, height: look.height ?? 800 }, colorScheme: look.dark ? "dark" : "light",
+      permissions: ["camera", "microphone"], acceptDownloads: true,
+    });
+    context.setDefaultTimeout(20_000);
+    if (look.tone !== undefined) await speakTone(context, look.tone);
+    const page = await context.newPage();
+    const person = { name, context, page };
+    this.watch(person);
+    this.people.push(person);
+    return person;
+  }
+
+  private watch(person: Person): void {
+    person.context.on("weberror", (e) => this.problems.push(`${person.name}: ${e.error().stack ?? e.error().message}`));
+    person.context.on("console", (m) => {
+      // A refused answer is no fault of the page; a broken policy or script is.
+      if (m.type() === "error" && /Content Security Policy|Trusted|Uncaught/.test(m.text())) this.problems.push(`${person.name}: ${m.text()}`);
+    });
+  }
+
+  /** An authenticator in the page's browser: a passkey that verifies its user. */
+  async authenticator(page: Page): Promise<CDPSession> {
+    const session = await page.context().newCDPSession(page);
+    await session.send("WebAuthn.enable");
+    await session.send("WebAuthn.addVirtualAuthenticator", {
+      options: { protocol: "ctap2", transport: "internal", hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true },
+    });
+    return session;
+  }
+
+  /** One step of a story. The first that fails ends the story, with pictures of what everybody saw. */
+  async step(name: string, play: () => Promise<void>): Promise<void> {
+    const began = Date.now();
+    try {
+      await play();
+      this.passed++;
+      console.log(`ok    ${name} (${((Date.now() - began) / 1000).toFixed(1)} s)`);
+    } catch (e) {
+      this.failed++;
+      console.log(`FAIL  ${name}\n      ${e instanceof Error ? (e.stack ?? e.message) : String(e)}`);
+      for (const p of this.people) {
+        await this.shot(p.page, `failed-${p.name}`).catch(() => undefined);
+        console.log(`      ${p.name} was at ${p.page.url()}`);
+      }
+      throw new Ended();
+    }
+  }
+
+  /** A picture of the page. */
+  async shot(page: Page, name: string): Promise<void> {
+    await page.screenshot({ path: join(shots, `${name.replace(/[^\w-]+/g, "-")}.png`), fullPage: true });
+  }
+
+  /** axe finds nothing on this page, and it does not scroll sideways. */
+  async accessible(page: Page, what: string): Promise<void> {
+    const found = await new AxeBuilder({ page }).withTags(["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]).analyze();
+    const told = found.violations.map((v) => `${v.id}: ${v.help}: ${v.nodes.map((n) => n.target.join(" ")).join("; ")}`);
+    if (told.length > 0) throw new Error(`${what} at ${page.url()}: ${told.join("\n")}`);
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    if (wide > 0) throw new Error(`${what} at ${page.url()} scrolls sideways by ${wide} px`);
+  }
+
+  /** Ends everything and tells the counts. */
+  async close(): Promise<number> {
+    if (this.problems.length > 0) {
+      this.failed++;
+      console.log(`FAIL  no script error and no broken policy\n      ${this.problems.join("\n      ")}`);
+    } else {
+      this.passed++;
+    }
+    await this.browser.close();
+    this.server.kill("SIGTERM");
+    if (this.server.exitCode === null) await once(this.server, "exit");
+    if (this.server.exitCode !== 0) {
+      this.failed++;
+      console.log(`FAIL  the server stopped with ${this.server.exitCode}\n${readFileSync(join(shots, "server.log"), "utf8")}`);
+    }
+    if (this.failed === 0) rmSync(this.data, { recursive: true, force: true });
+    console.log(`${this.passed} passed, ${this.failed} failed`);
+    return this.failed;
+  }
+}
+
+/** A story ended at a failed step; it has been told already. */
+export class Ended extends Error {}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  await once(server, "close");
+  if (address === null || typeof address === "string") throw new Error("no free port");
+  return address.port;
+}
+
+/** Waits until the server answers, or tells that it ended. */
+async function serving(address: string, server: ChildProcess): Promise<void> {
+  const limit = Date.now() + 60_000;
+  while (Date.now() < limit) {
+    if (server.exitCode !== null) throw new Error(`the server ended with ${server.exitCode}: ${readFileSync(join(shots, "server.log"), "utf8")}`);
+    try {
+      if ((await fetch(`${address}/readyz`)).ok) return;
+    } catch {
+      await new Promise((again) => setTimeout(again, 50)); // not listening yet
+    }
+  }
+  throw new Error("the server does not answer");
+}
