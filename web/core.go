@@ -192,8 +192,8 @@ func (s *Server) cast(ctx context.Context, p pages.Layout) ([]pages.CastRow, err
 		for _, tag := range who.Languages {
 			row.Languages = append(row.Languages, p.Language(tag))
 		}
-		if m.Note != "" {
-			row.Note = p.T(m.Note)
+		if id := i18n.ID(m.Note); p.Has(id) {
+			row.Note = p.T(id)
 		}
 		roles, err := s.d.Identity.RolesOf(ctx, m.Person)
 		if err != nil {

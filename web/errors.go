@@ -5,8 +5,11 @@ import (
 	"log/slog"
 	"net/http"
 
+	"github.com/consilium-health/consilium/credentialing"
+	"github.com/consilium-health/consilium/credentialing/audit"
 	"github.com/consilium-health/consilium/credentialing/identity"
 	"github.com/consilium-health/consilium/scheduling"
+	"github.com/consilium-health/consilium/sessions/workspace"
 	"github.com/consilium-health/consilium/web/i18n"
 	"github.com/consilium-health/consilium/web/mail"
 	"github.com/consilium-health/consilium/web/pages"
@@ -57,6 +60,12 @@ func errorTable() []errorRow {
 		{identity.ErrAssertion, 422, i18n.ErrorUnprocessableTitle, i18n.ErrorAssertion, slog.LevelWarn},
 
 		// credentialing
+		{credentialing.ErrNotFound, 404, i18n.ErrorNotFoundTitle, i18n.ErrorNotFound, slog.LevelInfo},
+		{credentialing.ErrForbidden, 403, i18n.ErrorForbiddenTitle, i18n.ErrorForbidden, slog.LevelWarn},
+		{credentialing.ErrStale, 409, i18n.ErrorConflictTitle, i18n.ErrorVersion, slog.LevelInfo},
+		{credentialing.ErrNotThisState, 409, i18n.ErrorConflictTitle, i18n.ErrorState, slog.LevelInfo},
+		{credentialing.ErrExists, 409, i18n.ErrorConflictTitle, i18n.ErrorExists, slog.LevelInfo},
+		{credentialing.ErrInvalid, 422, i18n.ErrorUnprocessableTitle, i18n.ErrorInvalid, slog.LevelInfo},
 
 		// scheduling
 		{scheduling.ErrNotFound, 404, i18n.ErrorNotFoundTitle, i18n.ErrorNotFound, slog.LevelInfo},
@@ -68,10 +77,16 @@ func errorTable() []errorRow {
 		{scheduling.ErrInvite, 404, i18n.ErrorInviteTitle, i18n.ErrorInvite, slog.LevelInfo},
 		{scheduling.ErrInvalidRequest, 422, i18n.ErrorUnprocessableTitle, i18n.ErrorInvalid, slog.LevelInfo},
 
+		// audit
+		{audit.ErrNoCheckpoint, 404, i18n.ErrorNotFoundTitle, i18n.ErrorNotFound, slog.LevelInfo},
+
 		// mail
 		{mail.ErrNotFound, 404, i18n.ErrorNotFoundTitle, i18n.ErrorNotFound, slog.LevelInfo},
 
 		// workspace
+		{workspace.ErrNotFound, 404, i18n.ErrorNotFoundTitle, i18n.ErrorNotFound, slog.LevelInfo},
+		{workspace.ErrVersion, 409, i18n.ErrorConflictTitle, i18n.ErrorVersion, slog.LevelInfo},
+		{workspace.ErrConflict, 409, i18n.ErrorConflictTitle, i18n.ErrorState, slog.LevelWarn},
 
 		// sessions
 	}

@@ -8,14 +8,20 @@ import (
 	"strings"
 	"time"
 
+	"github.com/consilium-health/consilium/credentialing"
 	"github.com/consilium-health/consilium/credentialing/identity"
+	"github.com/consilium-health/consilium/scheduling"
+	"github.com/consilium-health/consilium/sessions/workspace"
 	"github.com/consilium-health/consilium/web/i18n"
 	"github.com/consilium-health/consilium/web/mail"
 )
 
 // Deps is what the pages stand on. Each room's builder adds the service of the room.
 type Deps struct {
-	Identity *identity.Service
+	Identity      *identity.Service
+	Credentialing *credentialing.Service
+	Scheduling    *scheduling.Service
+	Workspace     *workspace.Service
 
 	// Outbox holds the captured mail of the demonstration; nil where mail is sent.
 	Outbox *mail.Outbox
@@ -42,8 +48,9 @@ type Deps struct {
 // CastMember is somebody of the demonstration.
 type CastMember struct {
 	Person identity.PersonID
-	// Note is a message id of what the person shows; "" for none.
-	Note i18n.ID
+	// Note is the message id of what the person shows, such as "cast.otieno"; one
+	// without a message shows nothing.
+	Note string
 	// Patient comes by the link in her invitation instead of one click.
 	Patient bool
 }
