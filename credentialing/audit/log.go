@@ -128,6 +128,9 @@ func addLeaf(batch *pgx.Batch, edge edgeReader, index int64, now time.Time, e Ev
 			insert into audit_detail (leaf_index, organization_id, salt, detail)
 			values ($1, $2, $3, $4)`, index, org, salt, detail)
 	}
+	for kind, id := range e.Objects {
+		batch.Queue(`insert into audit_object (kind, id, leaf_index) values ($1, $2, $3)`, kind, id, index)
+	}
 	first := tlog.StoredHashIndex(0, index)
 	indexes, raw := make([]int64, len(hashes)), make([][]byte, len(hashes))
 	for i, h := range hashes {

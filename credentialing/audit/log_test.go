@@ -199,6 +199,46 @@ func TestDetailIsReadByItsOrganizationOnlyAndVouchedFor(t *testing.T) {
 	}
 }
 
+func TestHistoryOfAnObjectIsItsOrganizationsOwn(t *testing.T) {
+	f := newLog(t)
+	f.add(t, 5, clinicA) // cases 0 to 4
+	f.add(t, 2, clinicB) // cases 0 and 1 of the other
+	f.add(t, 3, clinicA)
+	history := func(organization string, below int64, limit int) (list []int64) {
+		err := f.Read(t.Context(), audit.Scope{Organization: organization}, func(tx *audit.Tx) error {
+			entries, err := f.History(t.Context(), tx, "case", "1", below, limit)
+			for _, e := range entries {
+				if e.Event.Act != "case.opened" || e.Detail["n"] != 1.0 {
+					t.Errorf("entry %+v", e)
+				}
+				list = append(list, e.Index)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	for _, tc := range []struct {
+		organization string
+		below        int64
+		limit        int
+		want         []int64
+	}{
+		{clinicA, 0, 10, []int64{8, 1}},
+		{clinicA, 0, 1, []int64{8}},
+		{clinicA, 8, 10, []int64{1}},
+		{clinicA, 1, 10, nil},
+		{clinicB, 0, 10, []int64{6}},
+		{"", 0, 10, nil},
+	} {
+		if got := history(tc.organization, tc.below, tc.limit); !cmp.Equal(got, tc.want) {
+			t.Errorf("%+v: %v", tc, got)
+		}
+	}
+}
+
 func TestRowsOfTheLogAreNeverChangedByAnyRole(t *testing.T) {
 	f := newLog(t)
 	f.add(t, 2, clinicA)
@@ -213,6 +253,7 @@ func TestRowsOfTheLogAreNeverChangedByAnyRole(t *testing.T) {
 		`update audit_leaf set act = 'x'`, `delete from audit_leaf where index = 1`, `truncate audit_leaf cascade`,
 		`update audit_hash set hash = hash`, `delete from audit_hash`, `truncate audit_hash`,
 		`update audit_checkpoint set size = 9`, `delete from audit_checkpoint`, `truncate audit_checkpoint`,
+		`update audit_object set id = 'x'`, `delete from audit_object`, `truncate audit_object`,
 		`update audit_head set size = 1`, `update audit_head set size = size`, `delete from audit_head`, `truncate audit_head`,
 	} {
 		if _, err := f.pg.Pool.Exec(ctx, s); err == nil {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -241,13 +242,62 @@ func (db *DB) Detail(ctx context.Context, tx *Tx, index int64) (map[string]any, 
 	if err != nil {
 		return nil, fmt.Errorf("audit: detail of leaf %d: %w", index, err)
 	}
-	body, err := parseBody(data)
-	if err != nil {
-		return nil, fmt.Errorf("audit: leaf %d: %w", index, err)
+	return openDetail(Leaf{Index: index, Data: data}, salt, detail)
+}
+
+// Entry is a leaf with the detail that the reader may see.
+type Entry struct {
+	Leaf
+	Detail map[string]any // nil when there is none, or it was erased
+}
+
+// History is what happened to an object, newest first, below a leaf index (0: from
+// the newest), as far as it belongs to the organization of the transaction's scope.
+// The kind is a key of [Event.Objects].
+func (db *DB) History(ctx context.Context, tx *Tx, kind, id string, below int64, limit int) ([]Entry, error) {
+	if tx.Scope.Organization == "" {
+		return nil, nil
 	}
-	sum := sha256.Sum256(append(salt, detail...))
+	rows, err := tx.Query(ctx, `
+		select l.index, l.data, d.salt, d.detail
+		from audit_object o -- audit_object_pkey
+		join audit_leaf l on l.index = o.leaf_index
+		left join audit_detail d on d.leaf_index = l.index
+		where o.kind = @kind and o.id = @id and (@below = 0 or o.leaf_index < @below)
+		  and l.organization_id = @organization
+		order by o.leaf_index desc
+		limit @limit`,
+		pgx.StrictNamedArgs{"kind": kind, "id": id, "below": below, "organization": tx.Scope.Organization, "limit": limit})
+	if err != nil {
+		return nil, fmt.Errorf("audit: history of %s %s: %w", kind, id, err)
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (Entry, error) {
+		var index int64
+		var data, salt, detail []byte
+		if err := row.Scan(&index, &data, &salt, &detail); err != nil {
+			return Entry{}, err
+		}
+		leaf, err := parseLeaf(index, data)
+		if err != nil {
+			return Entry{}, err
+		}
+		e := Entry{Leaf: leaf}
+		if detail != nil {
+			e.Detail, err = openDetail(leaf, salt, detail)
+		}
+		return e, err
+	})
+}
+
+// openDetail reads a detail that its leaf vouches for.
+func openDetail(leaf Leaf, salt, detail []byte) (map[string]any, error) {
+	body, err := parseBody(leaf.Data)
+	if err != nil {
+		return nil, fmt.Errorf("audit: leaf %d: %w", leaf.Index, err)
+	}
+	sum := sha256.Sum256(slices.Concat(salt, detail))
 	if hex.EncodeToString(sum[:]) != body.DetailCommitment {
-		return nil, fmt.Errorf("%w: detail of leaf %d", ErrHistory, index)
+		return nil, fmt.Errorf("%w: detail of leaf %d", ErrHistory, leaf.Index)
 	}
 	var out map[string]any
 	return out, json.Unmarshal(detail, &out)
