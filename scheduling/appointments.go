@@ -207,6 +207,46 @@ func (s *Service) Cancel(ctx context.Context, actor identity.Actor, id Appointme
 	return a, nil
 }
 
+// SendAgain tells one person seated of the appointment once more: a patient gets a
+// fresh link. It is for those who arrange for the clinic.
+func (s *Service) SendAgain(ctx context.Context, actor identity.Actor, id AppointmentID, seat SeatID) error {
+	err := s.write(ctx, actor.Scope(), func(tx *audit.Tx) error {
+		a, err := open(ctx, tx, actor, id, false)
+		if err != nil {
+			return err
+		}
+		if !arranges(actor, a.Organization) {
+			return ErrForbidden
+		}
+		if !a.State.Occupies() {
+			return ErrState
+		}
+		for _, o := range a.Seats {
+			if o.ID == seat && !o.Released {
+				e := actor.Event("appointment.invited")
+				e.Objects = map[string]string{"appointment": string(a.ID), "seat": string(seat)}
+				e.Tell = []string{string(o.Person)}
+				tx.Append(e)
+				return nil
+			}
+		}
+		return ErrNotFound
+	})
+	if err != nil {
+		return fmt.Errorf("send invitation to appointment %s again: %w", id, err)
+	}
+	return nil
+}
+
+// MayCancel tells whether the actor may cancel the appointment now, as Cancel asks.
+func MayCancel(actor identity.Actor, a Appointment) bool {
+	_, ok := a.State.Next(EventCancel)
+	return ok && mayCancel(actor, a)
+}
+
+// Arranges tells whether the actor searches and books for a clinic.
+func Arranges(actor identity.Actor, clinic identity.OrganizationID) bool { return arranges(actor, clinic) }
+
 // Accept is the interpreter's yes to the seat and the promise of confidentiality
 // named by Attestation. With the last yes that was waited for the appointment is
 // booked. Accepting again changes nothing.

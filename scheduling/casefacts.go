@@ -30,6 +30,8 @@ type Facts struct {
 	PatientZone string
 	// LocalPhysician is the responsible physician; "" if nobody is.
 	LocalPhysician identity.PersonID
+	// Assigned is the specialist the case is assigned to; "" if nobody is.
+	Assigned identity.PersonID
 	// Specialty is the code of the specialty that is asked.
 	Specialty string
 	// Context is what credentialing must know of the case, its consents narrowed to

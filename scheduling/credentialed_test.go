@@ -143,3 +143,25 @@ func TestRealRulesEndTheOfferWithTheKenyanPermission(t *testing.T) {
 		t.Errorf("the day after: %v, want KE-002", err)
 	}
 }
+
+func TestSpecialistsAreListedWithTheReasonAgainstThem(t *testing.T) {
+	w := credentialed(t, credentialing.Date(2026, 11, 30))
+	weber := w.person("Dr Jonas Weber", "de", []string{"de", "en"}, "Europe/Berlin")
+	w.admin(`update person set home = 'DE' where id = $1`, string(weber))
+	w.admin(`update person set specialty = 'cardiology' where id = any($1)`, []string{string(weber), string(w.claire)})
+	w.admin(`insert into role_grant (id, person_id, organization_id, role, valid_from, granted_at) values (gen_random_uuid(), $1, $2, 'specialist', $3, $3)`,
+		string(weber), string(w.other), worldStart.AddDate(-1, 0, 0))
+	list, err := w.s.Specialists(ctx, w.otieno(), w.ref, JointVideoVisit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list) != 2 || list[0].Person != w.claire || !list[0].Permitted || list[0].Refusal == nil || list[0].Refusal.Until.IsZero() {
+		t.Fatalf("list %+v, want Tremblay first with the end of her permission", list)
+	}
+	if list[1].Person != weber || list[1].Permitted || list[1].Refusal == nil || !slices.Contains(list[1].Refusal.Reasons, "forbid:KE-002") {
+		t.Errorf("Weber %+v, want KE-002 against him", list[1])
+	}
+	if _, err := w.s.Specialists(ctx, w.actor(w.claire, w.other, identity.RoleSpecialist), w.ref, JointVideoVisit); !errors.Is(err, ErrNotFound) {
+		t.Errorf("a specialist of another clinic asks: %v, want ErrNotFound", err)
+	}
+}

@@ -18,6 +18,8 @@ import (
 // flashable are the messages that done may show: those without variables.
 var flashable = map[i18n.ID]bool{
 	i18n.FlashSaved: true, i18n.FlashSignedOut: true, i18n.FlashLoginEnded: true, i18n.ProfilePasskeyDone: true,
+	i18n.BookingDoneBooked: true, i18n.BookingDonePending: true, i18n.BookingDoneCanceled: true, i18n.BookingDoneAccepted: true,
+	i18n.BookingDoneDeclined: true, i18n.BookingDoneHours: true, i18n.BookingDoneResent: true,
 }
 
 // coreRoutes are the addresses that no room owns.

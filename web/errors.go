@@ -75,6 +75,7 @@ func errorTable() []errorRow {
 		{scheduling.ErrState, 409, i18n.ErrorConflictTitle, i18n.ErrorState, slog.LevelInfo},
 		{scheduling.ErrKeyReused, 409, i18n.ErrorConflictTitle, i18n.ErrorKeyReused, slog.LevelWarn},
 		{scheduling.ErrInvite, 404, i18n.ErrorInviteTitle, i18n.ErrorInvite, slog.LevelInfo},
+		{scheduling.ErrInvalidAvailability, 422, i18n.ErrorUnprocessableTitle, i18n.ErrorInvalid, slog.LevelInfo},
 		{scheduling.ErrInvalidRequest, 422, i18n.ErrorUnprocessableTitle, i18n.ErrorInvalid, slog.LevelInfo},
 
 		// audit

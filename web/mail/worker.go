@@ -147,7 +147,7 @@ var texts = map[string]text{
 
 // appointmentActs are the events that come with a calendar file or a time.
 var appointmentActs = map[string]bool{
-	"appointment.booked": true, "appointment.canceled": true, "appointment.moved": true,
+	"appointment.booked": true, "appointment.invited": true, "appointment.canceled": true, "appointment.moved": true,
 	"seat.accepted": true, "seat.declined": true,
 }
 

@@ -1,0 +1,180 @@
+package pages
+
+import (
+	"time"
+
+	"github.com/consilium-health/consilium/web/i18n"
+)
+
+// TimesPage finds a time for a visit of a case and books it.
+type TimesPage struct {
+	Layout
+	Case      string
+	Choice    Form // kind, specialist, length, first day
+	Kinds     []Option
+	Who       []Option
+	Durations []Option
+	Refused   []Refused // specialists who are not offered
+	// Searched tells that a specialist was chosen; without, nothing below is there.
+	Searched    bool
+	Interpreted [2]string // languages; empty if nobody interprets
+	Days        []SlotDay
+	More        string // address of later times
+	Why         []WhyRow
+	Cuts        []WhyRow
+	Unqualified []Refused // interpreters
+	Book        Form      // the form that was sent, with its errors
+	Refusal     *WhyRow   // of the booking that was tried
+	Taken       bool      // somebody else was faster
+	Nearest     []SlotRow
+	Zones       []Option // whose clock a typed time is on
+	Fold        []Option // which of two equal clock times
+	ZoneVersion string
+}
+
+// Fields of the form that books.
+func (p TimesPage) hidden() [][2]string {
+	return [][2]string{{"kind", p.Choice.Value("kind")}, {"specialist", p.Choice.Value("specialist")}, {"duration", p.Choice.Value("duration")}, {"from", p.Choice.Value("from")}}
+}
+
+// Refused is somebody who is not offered, and why.
+type Refused struct {
+	Name     string
+	Place    string // ISO 3166; "" for none
+	Why      []string
+	Rule     string
+	RuleText string
+	Until    time.Time
+}
+
+// WhyRow is one cause why times are missing.
+type WhyRow struct {
+	ID       i18n.ID
+	Vars     i18n.V
+	Why      []string // sentences about a license
+	Rule     string
+	RuleText string
+	Name     string
+	Until    time.Time // permission ends then
+	Gained   int
+	First    time.Time
+}
+
+// SlotDay is a day of the reader with times.
+type SlotDay struct {
+	Day   time.Time
+	Slots []SlotRow
+}
+
+// SlotRow is one time with the clocks of the others.
+type SlotRow struct {
+	Start  time.Time
+	End    time.Time
+	Others []ClockRow
+}
+
+// Value is the start as the form sends it.
+func (r SlotRow) Value() string { return r.Start.UTC().Format(time.RFC3339) }
+
+// ClockRow is somebody with a clock of their own.
+type ClockRow struct {
+	Name string
+	Role string
+	Zone string
+}
+
+// AppointmentsPage lists the reader's appointments.
+type AppointmentsPage struct {
+	Layout
+	Next []AppointmentRow
+	Past []AppointmentRow
+}
+
+// AppointmentRow is one appointment of a list.
+type AppointmentRow struct {
+	ID    string
+	Kind  string
+	Start time.Time
+	End   time.Time
+	With  []string
+	State string
+	Level Level
+	Join  string // address; "" if one cannot enter now
+}
+
+// AppointmentPage is one appointment.
+type AppointmentPage struct {
+	Layout
+	ID        string
+	Start     time.Time
+	End       time.Time
+	State     string
+	Level     Level
+	Reason    string // why it was canceled
+	Attention bool   // the interpreter declined
+	People    []PersonRow
+	Tasks     []TaskRow
+	Note      string
+	Case      string // id, for those who may open it
+	Version   int
+	Zones     string // edition of the zone rules
+	Join      string // address; "" if one cannot enter now
+	JoinNote  i18n.ID
+	Opens     time.Time
+	Form      Form
+	Cancel    []Option // reasons; nil if the reader may not
+	Accept    string   // seat that the reader is asked to accept
+	Attested  time.Time
+	Resend    string // seat whose link can be sent again
+	Again     bool   // another time can be found
+}
+
+// PersonRow is one person of an appointment.
+type PersonRow struct {
+	Name     string
+	You      bool
+	Role     string
+	Zone     string
+	Pair     [2]string
+	Answer   string
+	Level    Level
+	Released bool
+}
+
+// TaskRow is something to be done before the start.
+type TaskRow struct {
+	Text string
+	For  string
+}
+
+// InvitePage is the page behind a patient's link.
+type InvitePage struct {
+	Layout
+	Start   time.Time
+	End     time.Time
+	Early   bool
+	Opens   time.Time
+	Pending bool
+	Signed  string // name of who is signed in in this browser
+}
+
+// HoursPage is when the reader can be booked.
+type HoursPage struct {
+	Layout
+	Form  Form
+	Days  []HoursDay
+	Dates []HoursDate
+	Kept  int // rules that the form cannot show
+}
+
+// HoursDay is one day of the week.
+type HoursDay struct {
+	Code  string // MO to SU
+	Label string
+}
+
+// HoursDate is a date with hours of its own.
+type HoursDate struct {
+	Day     time.Time // noon of it, in UTC
+	Windows []string  // empty is closed
+}
