@@ -194,7 +194,7 @@ func (a *app) handler(people *cast) http.Handler {
 	}
 	if people != nil {
 		for _, p := range castPeople {
-			deps.Cast = append(deps.Cast, web.CastMember{Person: people.People[p.key], Patient: p.title == "patient"})
+			deps.Cast = append(deps.Cast, web.CastMember{Person: people.People[p.key], Note: "cast." + p.key, Patient: p.title == "patient"})
 		}
 	}
 	mux := http.NewServeMux()
