@@ -54,6 +54,8 @@ type Peer struct {
 	settings map[string]*livekit.UpdateTrackSettings
 	pending  []*Track               // added, no packet yet
 	data     [2]*webrtc.DataChannel // by livekit.DataPacket_Kind
+	early    [][]byte               // reliable packets from before its channel was open
+	dataOpen bool                   // the reliable channel is open and early was sent
 
 	sinkMu  sync.Mutex
 	sink    Sink                      // guarded by sinkMu, nil while the socket is down

@@ -290,6 +290,9 @@ const maxData = 64 << 10
 // lost, and a reliable channel that far behind is a client that must join again.
 const maxBuffered = 4 << 20
 
+// maxEarly bounds the reliable packets kept for a participant that is connecting.
+const maxEarly = 64
+
 // receiveData passes a data packet of a peer on to those who may have it.
 func (r *Room) receiveData(p *Peer, kind livekit.DataPacket_Kind, raw []byte) {
 	if len(raw) > maxData {
@@ -346,6 +349,12 @@ func (r *Room) sendDataLocked(from *participant, kind livekit.DataPacket_Kind, p
 			continue
 		}
 		if from != nil && r.policy != nil && !r.policy.Data(from.identity, o.identity) {
+			continue
+		}
+		if kind == livekit.DataPacket_RELIABLE && !o.peer.dataOpen {
+			if len(o.peer.early) < maxEarly {
+				o.peer.early = append(o.peer.early, raw)
+			}
 			continue
 		}
 		dc := o.peer.data[kind]

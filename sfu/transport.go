@@ -362,12 +362,24 @@ func newSubscriber(p *Peer) (*subscriber, error) {
 		_ = pc.Close()
 		return nil, fmt.Errorf("make data channels: %w", err)
 	}
+	s.reliable.OnOpen(p.dataOpened)
 	p.subPC.Store(pc)
 	p.room.mu.Lock()
 	p.data[livekit.DataPacket_RELIABLE] = s.reliable
 	p.data[livekit.DataPacket_LOSSY] = s.lossy
 	p.room.mu.Unlock()
 	return s, nil
+}
+
+// dataOpened sends the reliable packets that came before the channel was open.
+func (p *Peer) dataOpened() {
+	p.room.mu.Lock()
+	defer p.room.mu.Unlock()
+	p.dataOpen = true
+	for _, raw := range p.early {
+		_ = p.data[livekit.DataPacket_RELIABLE].Send(raw)
+	}
+	p.early = nil
 }
 
 // add sends another track, in a section that is free or in a new one.

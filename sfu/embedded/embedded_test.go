@@ -10,6 +10,7 @@ import (
 	"github.com/consilium-health/consilium/sessions"
 	"github.com/consilium-health/consilium/sfu"
 	"github.com/consilium-health/consilium/sfu/embedded"
+	"github.com/consilium-health/consilium/sfu/internal/leakcheck"
 	"github.com/consilium-health/consilium/sfu/mediatest"
 	"github.com/consilium-health/consilium/sfu/signal"
 )
@@ -19,6 +20,7 @@ const key, secret = "testkey", "a-secret-of-at-least-32-characters"
 // start runs an engine on loopback for the time of the test.
 func start(t *testing.T, cfg sfu.Config) (*embedded.Media, *httptest.Server, *sfu.Server) {
 	t.Helper()
+	leakcheck.Check(t)
 	cfg.UDP, cfg.Key, cfg.Secret = "127.0.0.1:0", key, secret
 	server, err := sfu.New(cfg)
 	if err != nil {
