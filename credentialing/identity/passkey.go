@@ -138,20 +138,27 @@ func (s *Service) BeginEnrollment(ctx context.Context, actor Actor) (string, jso
 				return err
 			}
 		}
-		var session *webauthn.SessionData
-		options, session, err = s.web.BeginRegistration(h,
-			webauthn.WithExclusions(webauthn.Credentials(h.WebAuthnCredentials()).CredentialDescriptors()),
-			webauthn.WithCredentialParameters(webauthn.CredentialParametersRecommendedL3()))
-		if err != nil {
-			return fmt.Errorf("begin enrollment: %w", err)
+		if options, err = s.beginRegistration(h, &c); err != nil {
+			return err
 		}
-		c.Session = *session
 		return insertCeremony(ctx, tx, c)
 	})
 	if err != nil {
 		return "", nil, err
 	}
 	return marshalOptions(c.ID, options.Response)
+}
+
+// beginRegistration makes the options of an enrollment and keeps their challenge in c.
+func (s *Service) beginRegistration(h holder, c *ceremony) (*protocol.CredentialCreation, error) {
+	options, session, err := s.web.BeginRegistration(h,
+		webauthn.WithExclusions(webauthn.Credentials(h.WebAuthnCredentials()).CredentialDescriptors()),
+		webauthn.WithCredentialParameters(webauthn.CredentialParametersRecommendedL3()))
+	if err != nil {
+		return nil, fmt.Errorf("begin enrollment: %w", err)
+	}
+	c.Session = *session
+	return options, nil
 }
 
 // mayEnroll: who signed in as a person. A link opens a seat and makes no key.
@@ -162,9 +169,6 @@ func mayEnroll(a Actor) bool { return a.Person != "" && a.Login != "" && !a.Gues
 func (s *Service) FinishEnrollment(ctx context.Context, actor Actor, id string, response []byte, label string) (Passkey, error) {
 	if !mayEnroll(actor) {
 		return Passkey{}, ErrForbidden
-	}
-	if len(label) > 200 {
-		return Passkey{}, &Invalid{"label"}
 	}
 	c, err := s.spend(ctx, id, "enroll")
 	if err != nil {
@@ -179,29 +183,48 @@ func (s *Service) FinishEnrollment(ctx context.Context, actor Actor, id string, 
 	}
 	var key Passkey
 	err = s.db.Write(ctx, actor.Scope(), func(tx *audit.Tx) error {
-		h, err := s.holder(ctx, tx, actor.Person)
+		key, err = s.enrollment(ctx, tx, actor.Person, c, parsed, label)
 		if err != nil {
 			return err
 		}
-		made, err := s.web.CreateCredential(h, c.Session, parsed)
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrAssertion, err)
-		}
-		if key, err = s.newPasskey(actor.Person, made, label); err != nil {
-			return err
-		}
-		key.Enrolled = tx.Now()
-		sum := sha256.Sum256(key.PublicKey)
-		e := actor.Event(actEnrolled)
-		e.Objects = map[string]string{"person": string(actor.Person), "passkey": base64.RawURLEncoding.EncodeToString(key.ID)}
-		e.Hashes = map[string]string{"key": hex.EncodeToString(sum[:])}
-		e.Reason = key.Kind
-		if key.Leaf, err = tx.AppendNow(ctx, e); err != nil {
-			return err
-		}
-		return insertPasskey(ctx, tx, key)
+		return s.keepPasskey(ctx, tx, actor, &key, "")
 	})
 	return key, err
+}
+
+// enrollment verifies what the authenticator made for the ceremony.
+func (s *Service) enrollment(ctx context.Context, tx *audit.Tx, id PersonID, c ceremony, parsed *protocol.ParsedCredentialCreationData, label string) (Passkey, error) {
+	if len(label) > 200 {
+		return Passkey{}, &Invalid{"label"}
+	}
+	h, err := s.holder(ctx, tx, id)
+	if err != nil {
+		return Passkey{}, err
+	}
+	made, err := s.web.CreateCredential(h, c.Session, parsed)
+	if err != nil {
+		return Passkey{}, fmt.Errorf("%w: %w", ErrAssertion, err)
+	}
+	return s.newPasskey(id, made, label)
+}
+
+// keepPasskey writes the enrollment leaf and the key that names it: the last thing
+// of a command. by is who answered for the person, where somebody did.
+func (s *Service) keepPasskey(ctx context.Context, tx *audit.Tx, actor Actor, key *Passkey, by PersonID) error {
+	key.Enrolled = tx.Now()
+	sum := sha256.Sum256(key.PublicKey)
+	e := actor.Event(actEnrolled)
+	e.Objects = map[string]string{"person": string(key.Person), "passkey": base64.RawURLEncoding.EncodeToString(key.ID)}
+	if by != "" {
+		e.Objects["proofed_by"] = string(by)
+	}
+	e.Hashes = map[string]string{"key": hex.EncodeToString(sum[:])}
+	e.Reason = key.Kind
+	var err error
+	if key.Leaf, err = tx.AppendNow(ctx, e); err != nil {
+		return err
+	}
+	return insertPasskey(ctx, tx, *key)
 }
 
 func (s *Service) newPasskey(id PersonID, made *webauthn.Credential, label string) (Passkey, error) {

@@ -115,3 +115,39 @@ func sweepCeremonies(ctx context.Context, tx *audit.Tx) error {
 		  for update skip locked)`, tx.Now())
 	return err
 }
+
+func insertInvite(ctx context.Context, tx *audit.Tx, hash []byte, id, by PersonID) error {
+	_, err := tx.Exec(ctx, `
+		insert into enrollment_invite (token_hash, person_id, issued_by, issued_at, expires_at)
+		values ($1, $2, $3, $4, $5)`, hash, string(id), orNull(string(by)), tx.Now(), tx.Now().Add(inviteLimit))
+	return mapped(err)
+}
+
+func revokeInvites(ctx context.Context, tx *audit.Tx, id PersonID) error {
+	_, err := tx.Exec(ctx, `
+		update enrollment_invite -- enrollment_invite_person
+		set revoked_at = $2
+		where person_id = $1 and used_at is null and revoked_at is null`, string(id), tx.Now())
+	return err
+}
+
+// goodInvite finds who may make a first key by the token, and who answers for that.
+func goodInvite(ctx context.Context, tx *audit.Tx, hash []byte, lock bool) (id, by PersonID, err error) {
+	query := `
+		select person_id::text, coalesce(issued_by::text, '')
+		from enrollment_invite
+		where token_hash = $1 and used_at is null and revoked_at is null and expires_at > $2`
+	if lock {
+		query += ` for update`
+	}
+	err = tx.QueryRow(ctx, query, hash, tx.Now()).Scan(&id, &by)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = ErrNoLogin
+	}
+	return id, by, err
+}
+
+func spendInvite(ctx context.Context, tx *audit.Tx, hash []byte) error {
+	done, err := tx.Exec(ctx, `update enrollment_invite set used_at = $2 where token_hash = $1 and used_at is null`, hash, tx.Now())
+	return changed(done.RowsAffected(), err)
+}
