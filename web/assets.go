@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -26,9 +28,10 @@ type assets struct {
 }
 
 type asset struct {
-	body  []byte
-	hash  string
-	media string
+	body   []byte
+	packed func() []byte // made when first asked for; nil when that saves nothing
+	hash   string
+	media  string
 }
 
 func newAssets() *assets {
@@ -47,6 +50,9 @@ func newAssets() *assets {
 		}
 		sum := sha256.Sum256(body)
 		f := asset{body: body, hash: hex.EncodeToString(sum[:8]), media: mediaType(name)}
+		if len(body) > worthPacking {
+			f.packed = sync.OnceValue(func() []byte { return pack(body, gzip.BestCompression) })
+		}
 		a.files[name] = f
 		a.hashed[withHash(name, f.hash)] = name
 		return nil
@@ -105,5 +111,12 @@ func (a *assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("ETag", `"`+f.hash+`"`)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(f.body))
+	h.Set("Vary", "Accept-Encoding")
+	body := f.body
+	if f.packed != nil && packs(r) && r.Header.Get("Range") == "" {
+		body = f.packed()
+		h.Set("Content-Encoding", "gzip")
+		h.Set("ETag", `"`+f.hash+`-gzip"`)
+	}
+	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(body))
 }

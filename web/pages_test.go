@@ -8,9 +8,11 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/net/html"
 
+	"github.com/consilium-health/consilium/credentialing"
 	"github.com/consilium-health/consilium/credentialing/identity"
 	"github.com/consilium-health/consilium/web/i18n"
 	"github.com/consilium-health/consilium/web/mail"
@@ -220,4 +222,34 @@ func flashOf(w *httptest.ResponseRecorder) *http.Cookie {
 		}
 	}
 	return &http.Cookie{Name: "none", Value: "x"}
+}
+
+// Every code that a rule can give is a sentence in every language, so that a refusal
+// says why (tested for the rules this binary carries).
+func TestEveryReasonOfARuleIsASentence(t *testing.T) {
+	rules, err := credentialing.NewRuleSet(credentialing.Embedded(), time.LoadLocation)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := i18n.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := rules.MessageIDs()
+	if len(ids) < 50 {
+		t.Fatalf("%d reasons only", len(ids))
+	}
+	for _, id := range ids {
+		if !b.Has(i18n.ID(id)) && id != "scope.other" { // which is said as a code
+			t.Errorf("%s is no message", id)
+		}
+	}
+	for _, l := range i18n.Languages {
+		for _, code := range []string{"forbid:KE-002", "no-pack:UG", "missing:ZZ-002:licence_patient_jurisdiction"} {
+			e := rules.Explain(code)
+			if s := b.Localizer(l.Tag, "").Sentence(e.MessageID, e.Data); strings.Contains(s, "<no value>") || strings.Contains(s, "{{") || len(s) < 10 {
+				t.Errorf("%s in %s: %q", code, l.Tag, s)
+			}
+		}
+	}
 }

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"compress/gzip"
 	"errors"
 	"fmt"
 	"net/http"
@@ -86,9 +87,16 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, c te
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Language", localizer(r).Tag())
-	h.Add("Vary", "Cookie, Accept-Language, HX-Request")
+	h.Add("Vary", "Accept-Encoding, Cookie, Accept-Language, HX-Request")
+	body := b.Bytes()
+	// No page repeats what a stranger could put into the request beside a secret, so
+	// its compressed length tells nothing (BREACH).
+	if len(body) > worthPacking && packs(r) {
+		body = pack(body, gzip.BestSpeed)
+		h.Set("Content-Encoding", "gzip")
+	}
 	w.WriteHeader(status)
-	_, err := w.Write(b.Bytes())
+	_, err := w.Write(body)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errGone, err)
 	}

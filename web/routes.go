@@ -36,6 +36,9 @@ func (s *Server) router() http.Handler {
 	r.Use(s.tag, s.recover, s.headers, s.sameOrigin, s.recognize)
 	for _, t := range s.routes() {
 		r.Method(t.method, t.pattern, s.do(t.who, t.handler))
+		if t.method == http.MethodGet { // net/http drops the body of the answer
+			r.Method(http.MethodHead, t.pattern, s.do(t.who, t.handler))
+		}
 	}
 	r.NotFound(s.do(everyone, func(http.ResponseWriter, *http.Request) error { return errNotFound }).ServeHTTP)
 	r.MethodNotAllowed(s.do(everyone, func(http.ResponseWriter, *http.Request) error { return errNotFound }).ServeHTTP)

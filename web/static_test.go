@@ -1,7 +1,12 @@
 package web
 
 import (
+	"compress/gzip"
+	"io"
 	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os"
 	"regexp"
 	"strings"
@@ -71,6 +76,54 @@ func TestIconsThatPagesNameExist(t *testing.T) {
 	for _, e := range navEntries {
 		if !strings.Contains(string(icons), `id="`+e.icon+`"`) {
 			t.Errorf("navigation: no icon %q", e.icon)
+		}
+	}
+}
+
+func TestStaticFilesAreKeptByTheirHash(t *testing.T) {
+	a := newAssets()
+	plain := httptest.NewRecorder()
+	a.ServeHTTP(plain, httptest.NewRequest("GET", "/static/app.css", nil))
+	if plain.Code != 200 || plain.Header().Get("Cache-Control") != "no-cache" || plain.Header().Get("Content-Type") != "text/css; charset=utf-8" {
+		t.Errorf("plain: %d %v", plain.Code, plain.Header())
+	}
+	r := httptest.NewRequest("GET", a.url("app.css"), nil)
+	r.Header.Set("Accept-Encoding", "br, gzip;q=0.8")
+	packed := httptest.NewRecorder()
+	a.ServeHTTP(packed, r)
+	if !strings.Contains(packed.Header().Get("Cache-Control"), "immutable") || packed.Header().Get("Content-Encoding") != "gzip" {
+		t.Errorf("by hash: %v", packed.Header())
+	}
+	unpacked, err := gzip.NewReader(packed.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(unpacked)
+	if err != nil || string(body) != plain.Body.String() {
+		t.Errorf("packed differs, %v", err)
+	}
+	r = httptest.NewRequest("GET", "/static/app.css", nil)
+	r.Header.Set("If-None-Match", plain.Header().Get("ETag"))
+	again := httptest.NewRecorder()
+	a.ServeHTTP(again, r)
+	if again.Code != 304 {
+		t.Errorf("unchanged: %d, want 304", again.Code)
+	}
+	for _, name := range []string{"/static/.keep", "/static/dist/.keep", "/static/../errors.go", "/static/app.0000000000000000.css", "/static/"} {
+		w := httptest.NewRecorder()
+		a.ServeHTTP(w, &http.Request{Method: "GET", URL: &url.URL{Path: name}, Header: http.Header{}})
+		if w.Code != 404 {
+			t.Errorf("%s: %d, want 404", name, w.Code)
+		}
+	}
+}
+
+func TestGzipOnlyForWhoTakesIt(t *testing.T) {
+	for in, want := range map[string]bool{"": false, "gzip": true, "br, gzip": true, "gzip;q=0": false, "gzip; q=0.5": true, "identity": false, "x-gzip": false} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Accept-Encoding", in)
+		if got := packs(r); got != want {
+			t.Errorf("%q: %v, want %v", in, got, want)
 		}
 	}
 }

@@ -82,9 +82,17 @@ func (l *Localizer) Parts(id ID, v ...V) []Part {
 // explanation. A code that has no sentence is shown as a code within a sentence.
 func (l *Localizer) Sentence(id string, data map[string]any) string {
 	if !l.bundle.Has(ID(id)) {
-		return l.T(ReasonUnknown, V{"Code": id})
+		return l.T(ReasonUnknown, unknown(id, data))
 	}
 	return l.T(ID(id), named(data))
+}
+
+// unknown is what is left to say of a reason without a sentence: its code.
+func unknown(id string, data map[string]any) V {
+	if code, ok := data["Code"].(string); ok {
+		id = code
+	}
+	return V{"Code": id}
 }
 
 // named lets a sentence name the place that a room gives as a code.
@@ -102,7 +110,7 @@ func named(data map[string]any) V {
 // SentenceParts is Sentence in pieces, so that a page can isolate the values.
 func (l *Localizer) SentenceParts(id string, data map[string]any) []Part {
 	if !l.bundle.Has(ID(id)) {
-		return l.Parts(ReasonUnknown, V{"Code": id})
+		return l.Parts(ReasonUnknown, unknown(id, data))
 	}
 	return l.Parts(ID(id), named(data))
 }
