@@ -23,13 +23,19 @@ func TestStylesNameNoPhysicalSide(t *testing.T) {
 			t.Fatalf("the check would miss %q", bad)
 		}
 	}
-	body, err := static.ReadFile("static/app.css")
-	if err != nil {
-		t.Fatal(err)
+	sheets, err := fs.Glob(static, "static/*.css")
+	if err != nil || len(sheets) == 0 {
+		t.Fatal(sheets, err)
 	}
-	for i, line := range strings.Split(media.ReplaceAllString(string(body), "{"), "\n") {
-		if m := physical.FindString(line); m != "" {
-			t.Errorf("app.css:%d: %q", i+1, strings.TrimSpace(m))
+	for _, name := range sheets {
+		body, err := static.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, line := range strings.Split(media.ReplaceAllString(string(body), "{"), "\n") {
+			if m := physical.FindString(line); m != "" {
+				t.Errorf("%s:%d: %q", name, i+1, strings.TrimSpace(m))
+			}
 		}
 	}
 }

@@ -22,6 +22,7 @@ type Layout struct {
 	Asset    func(name string) string // address of a static file, with its hash
 	Scripts  []string                 // entries of web/static/dist, such as "app.js"
 	NoBundle bool                     // built without scripts
+	Styles   []string                 // sheets beside app.css, such as "room.css"
 	// Wide pages (the room) bring their own header and take the whole window.
 	Wide bool
 }
