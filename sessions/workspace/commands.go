@@ -2,6 +2,8 @@ package workspace
 
 import (
 	"context"
+	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -59,6 +61,15 @@ func (s *Service) Create(ctx context.Context, actor identity.Actor, n NewCase) (
 	if err := n.check(); err != nil {
 		return "", err
 	}
+	if n.Patient.Person == "" && strings.Contains(n.Identity.Contact, "@") {
+		// A patient with an address can be invited: the directory gets a person without
+		// any role.
+		var err error
+		if n.Patient.Person, err = s.who.AddPerson(ctx, identity.System("case", actor.Organization), identity.Person{Name: n.Identity.Name,
+			Language: patientLanguage(n.Languages), Languages: n.Languages, Zone: n.Zone, Email: n.Identity.Contact}); err != nil {
+			return "", fmt.Errorf("create case: patient: %w", err)
+		}
+	}
 	id := newID[CaseID]()
 	// The key stands before the row; an orphan of a failed command opens nothing.
 	if err := s.blobs.keys.create(id, n.Place); err != nil {
@@ -88,6 +99,14 @@ func (s *Service) Create(ctx context.Context, actor identity.Actor, n NewCase) (
 		return nil
 	})
 	return id, mapError(err)
+}
+
+// patientLanguage is the patient's language, English if none is known.
+func patientLanguage(tags []string) string {
+	if len(tags) == 0 {
+		return "en"
+	}
+	return tags[0]
 }
 
 // fill puts what was entered into the row.
@@ -379,8 +398,8 @@ func (s *Service) Withdraw(ctx context.Context, actor identity.Actor, id CaseID,
 		func(c caseRow) []string { return people(c.Specialist) })
 }
 
-// The ways the patient's place was asked.
-var placeHows = []string{"asked_at_the_door", "asked_in_person", "asked_by_phone"}
+// placeHow is a code of how the place was asked: "asked_at_the_door".
+var placeHow = regexp.MustCompile(`^[a-z_]{1,40}$`)
 
 // ConfirmPlace records where the patient is now, asked and answered. Another place
 // changes everything that is decided from now on.
@@ -388,7 +407,7 @@ func (s *Service) ConfirmPlace(ctx context.Context, actor identity.Actor, id Cas
 	if !plainJurisdiction.MatchString(where) {
 		return &ErrIncomplete{Fields: []string{"place"}}
 	}
-	if !slices.Contains(placeHows, how) {
+	if !placeHow.MatchString(how) {
 		return &ErrIncomplete{Fields: []string{"how"}}
 	}
 	return s.write(ctx, actor, id, func(tx *audit.Tx, acc *access) error {

@@ -15,6 +15,7 @@ type Refusal struct {
 	Rule         string
 	Jurisdiction string
 	Reasons      []string
+	Lead         string // the reason to show first
 	Until        time.Time
 }
 
@@ -344,5 +345,5 @@ func scope(d credentialing.Determination) *Refusal {
 		}
 		return nil
 	}
-	return &Refusal{Code: RefusedScope, Rule: r.Rule, Jurisdiction: r.Jurisdiction, Reasons: r.Reasons, Until: r.Until}
+	return &Refusal{Code: RefusedScope, Rule: r.Rule, Jurisdiction: r.Jurisdiction, Reasons: r.Reasons, Lead: d.Lead(), Until: r.Until}
 }

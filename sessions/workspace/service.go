@@ -21,6 +21,7 @@ type Identity interface {
 	PeopleTx(ctx context.Context, tx *audit.Tx, ids ...identity.PersonID) (map[identity.PersonID]identity.Person, error)
 	PeopleWithTx(ctx context.Context, tx *audit.Tx, role identity.Role, specialty string) ([]identity.Person, error)
 	OrganizationTx(ctx context.Context, tx *audit.Tx, id identity.OrganizationID) (identity.Organization, error)
+	AddPerson(ctx context.Context, actor identity.Actor, p identity.Person, grants ...identity.Grant) (identity.PersonID, error)
 	RolesOfTx(ctx context.Context, tx *audit.Tx, id identity.PersonID) ([]identity.Grant, error)
 	AssertionOptions(ctx context.Context, actor identity.Actor, challenge []byte) (json.RawMessage, error)
 	VerifyAssertion(ctx context.Context, tx *audit.Tx, actor identity.Actor, challenge, response []byte) (identity.Assertion, error)

@@ -495,3 +495,38 @@ func (s *Service) HandBack(ctx context.Context, actor identity.Actor, id CaseID,
 func (s *Service) Close(ctx context.Context, actor identity.Actor, id CaseID) error {
 	return s.simple(ctx, actor, id, "case.closed", Close, "", mayClose, func(c caseRow) []string { return people(c.Specialist) })
 }
+
+// Pending shows a document that waits for its signature, exactly as it was prepared,
+// to the person and browser it was prepared for. Without a passkey Options is empty
+// and the error is identity.ErrNoPasskey.
+func (s *Service) Pending(ctx context.Context, actor identity.Actor, id CaseID, request RequestID) (Prepared, error) {
+	var p Prepared
+	err := s.write(ctx, actor, id, func(tx *audit.Tx, acc *access) error {
+		req, err := lockSignRequest(ctx, tx, id, request)
+		if err != nil {
+			return err
+		}
+		switch {
+		case req.Person != actor.Person || req.Login != actor.Login:
+			return ErrNotFound
+		case !req.UsedAt.IsZero() || tx.Now().After(req.ExpiresAt):
+			return refuse(RefusedExpired)
+		}
+		data, err := s.blobs.keys.unseal(id, "sign_request", "document", string(req.ID), req.sealed)
+		if err != nil {
+			return err
+		}
+		doc, err := parseDocument(data, req.Kind)
+		if err != nil {
+			return err
+		}
+		p = Prepared{Request: req.ID, Kind: req.Kind, Document: data, Challenge: req.Challenge, ExpiresAt: req.ExpiresAt.UTC(),
+			Signer: doc.Signer.Name, License: doc.Signer.License, Jurisdiction: doc.Patient.Place, Opinion: doc.Opinion, Decision: doc.Decision}
+		return nil
+	})
+	if err != nil {
+		return Prepared{}, err
+	}
+	p.Options, err = s.who.AssertionOptions(ctx, actor, p.Challenge)
+	return p, err
+}

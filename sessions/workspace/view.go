@@ -3,7 +3,6 @@ package workspace
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/consilium-health/consilium/credentialing"
@@ -186,8 +185,7 @@ func (s *Service) Open(ctx context.Context, actor identity.Actor, id CaseID) (Vi
 			}
 			v.Advising = &d
 			e.Determination = string(d.ID)
-			// Once advised, the specialist keeps sight of the outcome (W6); before, no scope
-			// and no consent to show the history means no content.
+			// No scope or no consent to show the history means no content.
 			if reads {
 				shown, err := s.historyShared(ctx, tx, actor, acc, d)
 				if err != nil {
@@ -383,14 +381,73 @@ func (s *Service) OpenIdentity(ctx context.Context, actor identity.Actor, id Cas
 	return p, err
 }
 
-// Initials makes initials of a name: "Salma Idris" is "S.I.".
-func Initials(name string) string {
-	var b strings.Builder
-	for _, word := range strings.Fields(name) {
-		for _, r := range word {
-			b.WriteString(strings.ToUpper(string(r)) + ".")
-			break
+// Editable loads what was entered, for the form that changes it, with the version
+// that Edit asks for.
+func (s *Service) Editable(ctx context.Context, actor identity.Actor, id CaseID) (NewCase, Case, error) {
+	var n NewCase
+	var c Case
+	err := s.write(ctx, actor, id, func(tx *audit.Tx, acc *access) error {
+		if r := mayEdit(actor, acc.Facts); r != nil {
+			return acc.refuse(tx, actor, "case.edit_refused", r, nil)
 		}
+		c = acc.c.Case
+		n = NewCase{Specialty: c.Specialty, Urgency: c.Urgency, Place: c.Place, Zone: c.Zone, Languages: c.Languages, Patient: c.Patient}
+		var err error
+		if n.Clinical, err = s.clinical(acc.c); err != nil {
+			return err
+		}
+		sealed, confirmed, err := selectPatient(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		if err := s.blobs.keys.unsealJSON(id, "case_patient", "identity", string(id), sealed, &n.Identity); err != nil {
+			return err
+		}
+		n.IdentityConfirmed = !confirmed.IsZero()
+		tx.Append(acc.event(actor, "patient.identity_viewed"))
+		return nil
+	})
+	return n, c, err
+}
+
+// KnownPatient is a patient of one of the actor's own cases.
+type KnownPatient struct {
+	Person    identity.Person
+	Pseudonym Pseudonym
+	Languages []string
+	Place     string
+}
+
+// Patients lists the patients of the cases for which the actor is responsible, so
+// that a second question about somebody is about the same person.
+func (s *Service) Patients(ctx context.Context, actor identity.Actor) ([]KnownPatient, error) {
+	if r := mayCreate(actor); r != nil {
+		return nil, r
 	}
-	return b.String()
+	var out []KnownPatient
+	err := s.db.Read(ctx, actor.Scope(), func(tx *audit.Tx) error {
+		mine, err := selectMemberCases(ctx, tx, actor.Person)
+		if err != nil {
+			return err
+		}
+		rows, err := selectCases(ctx, tx, append([]string{}, mine[actor.Organization]...), maxList)
+		if err != nil {
+			return err
+		}
+		seen := map[identity.PersonID]bool{"": true}
+		var ids []identity.PersonID
+		for _, row := range rows {
+			if row.Responsible == actor.Person && !seen[row.Patient.Person] {
+				seen[row.Patient.Person] = true
+				ids = append(ids, row.Patient.Person)
+				out = append(out, KnownPatient{Pseudonym: row.Patient, Languages: row.Languages, Place: row.Place})
+			}
+		}
+		who, err := s.who.PeopleTx(ctx, tx, ids...)
+		for i := range out {
+			out[i].Person = who[out[i].Pseudonym.Person]
+		}
+		return err
+	})
+	return out, err
 }
