@@ -135,6 +135,7 @@ func (s *Server) Join(_ context.Context, req JoinRequest) (*Peer, error) {
 		SubscriberPrimary: true, FastPublish: p.perm.GetCanPublish(),
 		PingInterval: int32(pingInterval / time.Second), PingTimeout: int32(pingTimeout / time.Second),
 		EnabledPublishCodecs: enabledCodecs, ClientConfiguration: &livekit.ClientConfiguration{},
+		IceServers: p.srv.iceServers(),
 	}
 	for _, o := range r.people {
 		if o != p.participant && !o.perm.GetHidden() {
@@ -253,7 +254,7 @@ func (p *Peer) resumeLocked(sink Sink) {
 	old := p.sink
 	p.sink = sink
 	sink.Send(&livekit.SignalResponse{Message: &livekit.SignalResponse_Reconnect{Reconnect: &livekit.ReconnectResponse{
-		ServerInfo: p.srv.serverInfo(), LastMessageSeq: p.reliable.Load(), ClientConfiguration: &livekit.ClientConfiguration{},
+		ServerInfo: p.srv.serverInfo(), LastMessageSeq: p.reliable.Load(), IceServers: p.srv.iceServers(), ClientConfiguration: &livekit.ClientConfiguration{},
 	}}})
 	sink.Send(&livekit.SignalResponse{Message: &livekit.SignalResponse_Update{Update: &livekit.ParticipantUpdate{Participants: people}}})
 	sink.Send(&livekit.SignalResponse{Message: &livekit.SignalResponse_RoomUpdate{RoomUpdate: &livekit.RoomUpdate{Room: r.infoLocked()}}})

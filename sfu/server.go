@@ -144,11 +144,7 @@ func (s *Server) listen() error {
 	factory := logging.NewDefaultLoggerFactory()
 	factory.Writer = io.Discard
 	se := webrtc.SettingEngine{LoggerFactory: factory}
-	if addr.Addr().IsUnspecified() {
-		s.mux = ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: s.udp, Logger: factory.NewLogger("ice")})
-	} else {
-		s.mux = webrtc.NewICEUDPMux(factory.NewLogger("ice"), s.udp)
-	}
+	s.mux = webrtc.NewICEUDPMux(factory.NewLogger("ice"), &mediaConn{s.udp})
 	se.SetICEUDPMux(s.mux)
 	networks := []webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6}
 	if s.cfg.TCP != "" {

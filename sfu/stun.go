@@ -1,0 +1,94 @@
+package sfu
+
+import (
+	"encoding/binary"
+	"net"
+	"net/netip"
+
+	"github.com/livekit/protocol/livekit"
+	"github.com/pion/ice/v4"
+)
+
+// mediaConn is the media socket as ICE sees it. It answers plain STUN Binding
+// requests itself (RFC 8489 §6.3.1): clients then learn their address from the server
+// they talk to anyway, and not from somebody else's. On a machine with nothing but
+// loopback it is how clients of Pion come to a candidate at all.
+type mediaConn struct {
+	*net.UDPConn
+}
+
+var _ ice.AddrPortReaderWriter = (*mediaConn)(nil)
+
+// ReadFromAddrPort implements ice.AddrPortReaderWriter.
+func (c *mediaConn) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
+	for {
+		n, from, err := c.ReadFromUDPAddrPort(b)
+		if err != nil || !plainBinding(b[:n]) {
+			return n, from, err
+		}
+		var answer [44]byte
+		_, _ = c.WriteToUDPAddrPort(bindingAnswer(answer[:0], b[:n], from), from)
+	}
+}
+
+// WriteToAddrPort implements ice.AddrPortReaderWriter.
+func (c *mediaConn) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
+	return c.WriteToUDPAddrPort(b, to)
+}
+
+// ReadFrom implements net.PacketConn.
+func (c *mediaConn) ReadFrom(b []byte) (int, net.Addr, error) {
+	n, from, err := c.ReadFromAddrPort(b)
+	return n, net.UDPAddrFromAddrPort(from), err
+}
+
+const stunCookie = 0x2112a442
+
+// plainBinding tells whether the packet is a Binding request that belongs to no
+// connectivity check: those carry a USERNAME (RFC 8445 §7.2.2).
+func plainBinding(b []byte) bool {
+	if len(b) < 20 || binary.BigEndian.Uint16(b) != 0x0001 || binary.BigEndian.Uint32(b[4:]) != stunCookie ||
+		int(binary.BigEndian.Uint16(b[2:])) != len(b)-20 {
+		return false
+	}
+	for at := 20; at+4 <= len(b); {
+		if binary.BigEndian.Uint16(b[at:]) == 0x0006 {
+			return false
+		}
+		at += 4 + (int(binary.BigEndian.Uint16(b[at+2:]))+3)&^3
+	}
+	return true
+}
+
+// bindingAnswer appends the success response with XOR-MAPPED-ADDRESS. It is hardly
+// longer than the request: nobody gains by a false sender address.
+func bindingAnswer(out, request []byte, from netip.AddrPort) []byte {
+	ip := from.Addr().Unmap()
+	size, family := 4, byte(1)
+	if ip.Is6() {
+		size, family = 16, 2
+	}
+	out = binary.BigEndian.AppendUint16(out, 0x0101)
+	out = binary.BigEndian.AppendUint16(out, uint16(8+size))
+	out = append(out, request[4:20]...)
+	out = binary.BigEndian.AppendUint16(out, 0x0020)
+	out = binary.BigEndian.AppendUint16(out, uint16(4+size))
+	out = append(out, 0, family)
+	out = binary.BigEndian.AppendUint16(out, from.Port()^(stunCookie>>16))
+	for i, v := range ip.AsSlice() {
+		out = append(out, v^request[4+i]) // cookie, then transaction id
+	}
+	return out
+}
+
+// iceServers is what clients are told to learn their address from.
+func (s *Server) iceServers() []*livekit.ICEServer {
+	addr := s.Addr()
+	host := addr.Addr().Unmap().String()
+	if len(s.cfg.PublicIPs) > 0 {
+		host = s.cfg.PublicIPs[0]
+	} else if addr.Addr().IsUnspecified() {
+		return nil
+	}
+	return []*livekit.ICEServer{{Urls: []string{"stun:" + net.JoinHostPort(host, itoa(int(addr.Port())))}}}
+}
