@@ -9,6 +9,7 @@ import (
 	"github.com/consilium-health/consilium/credentialing/audit"
 	"github.com/consilium-health/consilium/credentialing/identity"
 	"github.com/consilium-health/consilium/scheduling"
+	"github.com/consilium-health/consilium/sessions"
 	"github.com/consilium-health/consilium/sessions/workspace"
 	"github.com/consilium-health/consilium/web/i18n"
 	"github.com/consilium-health/consilium/web/mail"
@@ -24,6 +25,7 @@ var (
 	errLoopback    = errors.New("web: only from loopback")
 	errTooLarge    = errors.New("web: too large")
 	errBadForm     = errors.New("web: unreadable form")
+	errInvite      = errors.New("web: invitation is not valid")
 	errPanic       = errors.New("web: panic")
 	errGone        = errors.New("web: reader gone")
 )
@@ -47,6 +49,7 @@ func errorTable() []errorRow {
 		{errCrossOrigin, 403, i18n.ErrorForbiddenTitle, i18n.ErrorCrossOrigin, slog.LevelWarn},
 		{errLoopback, 403, i18n.ErrorForbiddenTitle, i18n.ErrorLoopback, slog.LevelWarn},
 		{errTooLarge, 413, i18n.ErrorTooLargeTitle, i18n.ErrorTooLarge, slog.LevelInfo},
+		{errInvite, 404, i18n.ErrorInviteTitle, i18n.ErrorInvite, slog.LevelInfo},
 		{errBadForm, 400, i18n.ErrorUnprocessableTitle, i18n.ErrorInvalid, slog.LevelInfo},
 
 		// identity
@@ -65,6 +68,11 @@ func errorTable() []errorRow {
 		{credentialing.ErrStale, 409, i18n.ErrorConflictTitle, i18n.ErrorVersion, slog.LevelInfo},
 		{credentialing.ErrNotThisState, 409, i18n.ErrorConflictTitle, i18n.ErrorState, slog.LevelInfo},
 		{credentialing.ErrExists, 409, i18n.ErrorConflictTitle, i18n.ErrorExists, slog.LevelInfo},
+		{credentialing.ErrSamePerson, 403, i18n.ErrorForbiddenTitle, i18n.ErrorSamePerson, slog.LevelInfo},
+		{credentialing.ErrEvidenceMissing, 422, i18n.ErrorUnprocessableTitle, i18n.ErrorEvidenceMissing, slog.LevelInfo},
+		{credentialing.ErrEvidenceType, 422, i18n.ErrorUnprocessableTitle, i18n.ErrorEvidenceType, slog.LevelInfo},
+		{credentialing.ErrAnswerOld, 409, i18n.ErrorConflictTitle, i18n.ErrorAnswerOld, slog.LevelInfo},
+		{credentialing.ErrHeldByAnother, 409, i18n.ErrorConflictTitle, i18n.ErrorHeldByAnother, slog.LevelWarn},
 		{credentialing.ErrInvalid, 422, i18n.ErrorUnprocessableTitle, i18n.ErrorInvalid, slog.LevelInfo},
 
 		// scheduling
@@ -90,6 +98,9 @@ func errorTable() []errorRow {
 		{workspace.ErrConflict, 409, i18n.ErrorConflictTitle, i18n.ErrorState, slog.LevelWarn},
 
 		// sessions
+		{sessions.ErrNotFound, 404, i18n.ErrorNotFoundTitle, i18n.ErrorNotFound, slog.LevelInfo},
+		{sessions.ErrEnded, 409, i18n.ErrorConflictTitle, i18n.RoomEndedTitle, slog.LevelInfo},
+		{sessions.ErrStopped, 503, i18n.ErrorTitle, i18n.RoomAwayText, slog.LevelInfo},
 	}
 }
 

@@ -17,7 +17,6 @@ type RoomPage struct {
 	Closed    RoomClosed
 	Clocks    []RoomClock // start on the clocks of the other parties
 	Place     *RoomPlace  // the question at the door; nil: not asked
-	Languages []RoomLanguage
 	Messages  string // JSON: the room's texts for the script
 	Back      string // address of the appointment
 	BackTo    string // its words
@@ -31,6 +30,7 @@ const (
 	RoomEarly     RoomClosed = "early"
 	RoomEnded     RoomClosed = "ended"
 	RoomCancelled RoomClosed = "cancelled"
+	RoomRemoved   RoomClosed = "removed"
 )
 
 // RoomClock is the start on somebody's clock.
@@ -42,13 +42,7 @@ type RoomClock struct {
 // RoomPlace asks the patient where they are now.
 type RoomPlace struct {
 	Options []Option
-	Chosen  string // the place on file
-}
-
-// RoomLanguage is a language that will be heard, known before anybody comes in.
-type RoomLanguage struct {
-	Tag  string
-	Name string
+	OnFile  Option // chosen to begin with; zero when no place is known
 }
 
 func (p RoomPage) yes(b bool) string {

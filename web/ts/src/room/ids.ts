@@ -65,5 +65,7 @@ export const textIDs = [
   "room.role.coordinator",
   "room.role.relative",
   "room.role.observer",
+  "room.act.yes",
+  "room.act.no",
 ] as const;
 export type TextID = (typeof textIDs)[number];

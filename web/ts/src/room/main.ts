@@ -42,7 +42,12 @@ function start(root: HTMLElement): void {
   const setMic = (on: boolean): void => {
     if (store.state.phase.kind !== "live") return;
     dispatch({ kind: "mine", change: { mic: on } });
-    feed.send({ type: "mute", muted: !on });
+    tellMute();
+  };
+  // The booth's machine wants to know; of others the engine says enough.
+  const tellMute = (): void => {
+    const s = store.state;
+    if (selfIsInterpreter(s)) feed.send({ type: "mute", muted: !s.mine.mic && !s.mine.talking });
   };
   const cough = (on: boolean): void => {
     if (store.state.mine.cough === on || !selfIsInterpreter(store.state) || store.state.phase.kind !== "live") return;
@@ -53,7 +58,7 @@ function start(root: HTMLElement): void {
     const s = store.state;
     if (s.phase.kind !== "live" || s.mine.talking === on || (on && s.mine.mic)) return;
     dispatch({ kind: "mine", change: { talking: on } });
-    feed.send({ type: "mute", muted: !on });
+    tellMute();
   };
   const listen = (tag: string): void => {
     if (send({ type: "listen.set", tag })) dispatch({ kind: "wish", tag });
@@ -158,17 +163,20 @@ function start(root: HTMLElement): void {
     effects(s, before, e);
   });
 
+  let told = false;
   let retry: ReturnType<typeof setTimeout> | null = null;
   const effects = (s: RoomState, before: RoomState, e: Event): void => {
+    if (e.kind === "feed.link" && e.link !== "up") told = false;
     if (e.kind === "feed" && e.message.type === "welcome") {
       // The check is told once more after each dial: the server may have been restarted.
-      if (e.message.self.state === "lobby" && entered) {
+      if (e.message.self.state === "lobby" && entered && !told) {
+        told = true;
         if (entered.check.place) feed.send({ type: "place.confirm", place: entered.check.place });
         feed.send({ type: "lobby.check", audio: entered.check.audio, video: entered.check.video, network: entered.check.network });
       }
       for (const c of resumeCommands(s)) feed.send(c);
       if (e.message.self.state === "admitted") {
-        feed.send({ type: "mute", muted: !s.mine.mic });
+        tellMute();
         if (s.media.main === "failed") feed.send({ type: "ticket.renew" });
       }
     }
@@ -178,7 +186,7 @@ function start(root: HTMLElement): void {
       if (fresh("main")) void media.join("main", s.tickets.main);
       const booth: Ticket | null = s.tickets.booth;
       if (booth && fresh("booth")) void media.join("booth", booth);
-      if (before.phase.kind !== "live") feed.send({ type: "mute", muted: !s.mine.mic });
+      if (before.phase.kind !== "live") tellMute();
     }
     if (s.phase.kind !== "live" && before.phase.kind === "live") void media.leave();
     if (s.phase.kind === "over" && before.phase.kind !== "over") {

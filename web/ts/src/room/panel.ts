@@ -260,15 +260,22 @@ export class Panel {
     if (root.childElementCount !== before && atEnd) root.scrollTop = root.scrollHeight;
     const clinician = s.self?.role === "local_physician" || s.self?.role === "specialist";
     show(byId("chat-audience-field", HTMLElement), clinician);
+    // A coordinator arranges and reads nothing of the case.
+    show(byId("tab-chat", HTMLElement), s.self?.role !== "coordinator");
   }
 
   // ---- scope
 
   private drawScope(s: RoomState): void {
     const root = byId("scope", HTMLElement);
-    show(root, (s.scope?.sentences.length ?? 0) > 0);
     const list = byId("scope-list", HTMLElement);
-    const sentences = (s.scope?.sentences ?? []).map((x) => this.texts.say(x.message_id, x.data));
+    const acts = Object.entries(s.scope?.acts ?? {}).map(([act, yes]) => {
+      const id = "scope.activity." + act;
+      const Act = this.texts.has(id) ? this.texts.say(id, {}) : act;
+      return yes ? this.texts.t("room.act.yes", { Act }) : this.texts.t("room.act.no", { Act });
+    });
+    const sentences = [...acts, ...(s.scope?.sentences ?? []).map((x) => this.texts.say(x.message_id, x.data))];
+    show(root, sentences.length > 0);
     if (list.childElementCount === sentences.length && sentences.every((x, i) => list.children[i]?.textContent === x)) return;
     list.replaceChildren(...sentences.map((x) => {
       const li = document.createElement("li");

@@ -208,7 +208,7 @@ function received(s: RoomState, m: Message, at: number): RoomState {
       next = interpretationBanner(next);
       const paused = m.paused[0];
       return paused === undefined ? unbanner(next, "paused")
-        : banner(next, { key: "paused", level: "alert", message: "room.code." + paused.replace(/[^a-z0-9]/g, "_"), data: {}, until: 0 });
+        : banner(next, { key: "paused", level: "alert", message: "room.paused." + paused, data: {}, until: 0 });
     }
     case "booth": return { ...s, booth: m, epoch: Math.max(s.epoch, m.epoch) };
     case "chat": {
