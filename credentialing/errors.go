@@ -88,6 +88,9 @@ func mapped(doing string, err error) error {
 	}
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
+		if pg.Code == "22P02" { // an id that is none: nobody has a thing of that name
+			return fmt.Errorf("%s: %w", doing, ErrNotFound)
+		}
 		if ours, ok := constraints[pg.ConstraintName]; ok {
 			return fmt.Errorf("%s: %w (%s)", doing, ours, pg.ConstraintName)
 		}

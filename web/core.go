@@ -18,8 +18,12 @@ import (
 // flashable are the messages that done may show: those without variables.
 var flashable = map[i18n.ID]bool{
 	i18n.FlashSaved: true, i18n.FlashSignedOut: true, i18n.FlashLoginEnded: true, i18n.ProfilePasskeyDone: true,
-	i18n.BookingDoneBooked: true, i18n.BookingDonePending: true, i18n.BookingDoneCanceled: true, i18n.BookingDoneAccepted: true,
+	i18n.ProfilePasskeyRevoked: true,
+	i18n.BookingDoneBooked:     true, i18n.BookingDonePending: true, i18n.BookingDoneCanceled: true, i18n.BookingDoneAccepted: true,
 	i18n.BookingDoneDeclined: true, i18n.BookingDoneHours: true, i18n.BookingDoneResent: true,
+	i18n.OfficerFlashClaim: true, i18n.OfficerFlashEvidence: true, i18n.OfficerFlashAnswer: true, i18n.OfficerFlashApproved: true,
+	i18n.OfficerFlashReturned: true, i18n.OfficerFlashStatus: true, i18n.OfficerFlashPending: true, i18n.OfficerFlashChecked: true,
+	i18n.OfficerFlashDecided: true,
 }
 
 // coreRoutes are the addresses that no room owns.
@@ -37,6 +41,12 @@ func (s *Server) coreRoutes() []route {
 		{http.MethodPost, "/profile", member, s.saveProfile},
 		{http.MethodPost, "/profile/passkeys/begin", member, s.beginEnrollment},
 		{http.MethodPost, "/profile/passkeys/finish", member, s.finishEnrollment},
+		{http.MethodPost, "/profile/passkeys/{passkey}/revoke", member, s.revokePasskey},
+		{http.MethodPost, "/profile/organization", member, s.actFor},
+		{http.MethodPost, "/profile/logins/end-others", member, s.endOtherLogins},
+		{http.MethodGet, "/enroll/{token}", everyone, s.enrollPage},
+		{http.MethodPost, "/enroll/begin", everyone, s.beginInvited},
+		{http.MethodPost, "/enroll/finish", everyone, s.finishInvited},
 		{http.MethodPost, "/step-up/begin", member, s.beginStepUp},
 		{http.MethodPost, "/step-up/finish", member, s.finishStepUp},
 		{http.MethodPost, "/profile/logins/{login}/end", member, s.endLogin},
@@ -102,6 +112,7 @@ type ceremony struct {
 	Response json.RawMessage `json:"response,omitempty"`
 	Label    string          `json:"label,omitempty"`
 	Next     string          `json:"next,omitempty"`
+	Token    string          `json:"token,omitempty"` // of an invitation
 }
 
 func (s *Server) beginSignIn(w http.ResponseWriter, r *http.Request) error {

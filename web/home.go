@@ -13,7 +13,7 @@ import (
 type waiting func(ctx context.Context, v *visit) ([]pages.HomeItem, error)
 
 // waits are the rooms that may have something waiting.
-func (s *Server) waits() []waiting { return []waiting{s.appointmentsWaiting} }
+func (s *Server) waits() []waiting { return []waiting{s.appointmentsWaiting, s.officerWaits} }
 
 func (s *Server) home(w http.ResponseWriter, r *http.Request) error {
 	v := visitOf(r)
