@@ -48,6 +48,42 @@ type Slot struct {
 // End is the instant at which the slot ends.
 func (s Slot) End() time.Time { return s.Start.Add(s.Duration) }
 
+// Weight is how hard a slot is on the person it is hardest on: minutes times 1 early
+// and late (06-08 and 18-21), times 3 at night (21-06), on that person's own clock.
+func (s Slot) Weight() int {
+	worst := 0
+	for _, p := range s.Parties {
+		sum := 0
+		for m := range int(s.Duration / time.Minute) {
+			sum += weight((int(p.Clock.Wall.Minute) + m) % (24 * 60))
+		}
+		worst = max(worst, sum)
+	}
+	return worst
+}
+
+// Unsocial tells whether it is night for somebody during the slot.
+func (s Slot) Unsocial() bool {
+	for _, p := range s.Parties {
+		start := int(p.Clock.Wall.Minute)
+		if weight(start%(24*60)) == 3 || weight((start+max(int(s.Duration/time.Minute)-1, 0))%(24*60)) == 3 {
+			return true
+		}
+	}
+	return false
+}
+
+// weight of one minute of the day (design scheduling, section 8).
+func weight(minute int) int {
+	switch h := minute / 60; {
+	case h < 6 || h >= 21:
+		return 3
+	case h < 8 || h >= 18:
+		return 1
+	}
+	return 0
+}
+
 // SlotParty is one person of a slot, with what their clock shows at the start.
 type SlotParty struct {
 	Person identity.PersonID

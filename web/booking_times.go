@@ -22,6 +22,7 @@ import (
 const (
 	timesAhead = 14 * 24 * time.Hour // searched from the first day on
 	daysShown  = 7                   // days with times on one page
+	slotsShown = 60                  // times after which no further day begins: a page stays light
 	slotsRead  = 14 * 24 * 4         // every quarter of an hour of the range
 )
 
@@ -157,18 +158,27 @@ func (s *Server) searchTimes(ctx context.Context, v *visit, ref scheduling.CaseR
 		return fmt.Errorf("times page: %w", err)
 	}
 	p.Searched, p.Interpreted, p.ZoneVersion = true, answer.Interpreted, answer.ZoneVersion
-	for _, slot := range answer.Slots {
+	shown := 0
+	for i, slot := range answer.Slots {
 		row := slotRow(v, slot)
+		if i == 0 {
+			p.Soonest = &row
+			continue
+		}
 		day := row.Start.In(v.l.Zone()).Format(time.DateOnly)
 		if n := len(p.Days); n == 0 || p.Days[n-1].Day.In(v.l.Zone()).Format(time.DateOnly) != day {
-			if n == daysShown {
+			if n == daysShown || shown > slotsShown {
 				p.More = s.timesFrom(p, day)
 				break
 			}
 			p.Days = append(p.Days, pages.SlotDay{Day: row.Start})
 		}
 		last := &p.Days[len(p.Days)-1]
-		last.Slots = append(last.Slots, row)
+		if shown++; slot.Unsocial() {
+			last.Night = append(last.Night, row)
+		} else {
+			last.Slots = append(last.Slots, row)
+		}
 	}
 	if p.More == "" {
 		p.More = s.timesFrom(p, req.To.In(v.l.Zone()).Format(time.DateOnly))

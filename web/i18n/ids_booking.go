@@ -19,6 +19,8 @@ const (
 	BookingTimesInterpreters    ID = "booking.times.interpreters"
 	BookingTimesFree            ID = "booking.times.free"
 	BookingTimesCount           ID = "booking.times.count"
+	BookingTimesSoonest         ID = "booking.times.soonest"
+	BookingTimesNight           ID = "booking.times.night"
 	BookingTimesInterpreted     ID = "booking.times.interpreted"
 	BookingTimesShared          ID = "booking.times.shared"
 	BookingTimesMore            ID = "booking.times.more"

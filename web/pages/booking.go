@@ -18,6 +18,7 @@ type TimesPage struct {
 	// Searched tells that a specialist was chosen; without, nothing below is there.
 	Searched    bool
 	Interpreted [2]string // languages; empty if nobody interprets
+	Soonest     *SlotRow
 	Days        []SlotDay
 	More        string // address of later times
 	Why         []WhyRow
@@ -64,7 +65,11 @@ type WhyRow struct {
 type SlotDay struct {
 	Day   time.Time
 	Slots []SlotRow
+	Night []SlotRow // when it is night for somebody
 }
+
+// Count is how many times the day has.
+func (d SlotDay) Count() int { return len(d.Slots) + len(d.Night) }
 
 // SlotRow is one time with the clocks of the others.
 type SlotRow struct {
