@@ -41,7 +41,7 @@ func TestVectors(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	results, err := RunVectors(f, starter())
+	results, err := RunVectors(f, time.LoadLocation)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestVectorsNoticeAWrongAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	wrong := strings.Replace(string(data), `"decision": "deny"`, `"decision": "permit"`, 1)
-	results, err := RunVectors(strings.NewReader(wrong), starter())
+	results, err := RunVectors(strings.NewReader(wrong), time.LoadLocation)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,11 +58,15 @@ func (v vector) question(rules *RuleSet) Question {
 		Local: v.Local, Consents: v.Consents, Transfer: v.Transfer, AcceptUnverified: v.AcceptUnverified, Rules: rules}
 }
 
-// RunVectors decides the cases of a credentialing-vectors/1 file by rules. A case
-// passes when the decision and those of the places are equal, every reason listed
+// RunVectors decides the cases of a credentialing-vectors/1 file by the packs of the
+// binary, with the product's zone data. A case passes when the decision and those of the places are equal, every reason listed
 // is given, the conditions are exactly those listed, and a replay of the recorded
 // facts gives the same hash. An error means that the file could not be read.
-func RunVectors(r io.Reader, rules *RuleSet) ([]VectorResult, error) {
+func RunVectors(r io.Reader, zones Zones) ([]VectorResult, error) {
+	rules, err := NewRuleSet(Embedded(), zones)
+	if err != nil {
+		return nil, err
+	}
 	vectors, err := readVectors(r)
 	if err != nil {
 		return nil, err

@@ -29,7 +29,7 @@ var formats = map[string]func(io.Reader) ([]vector, error){
 		return out, err
 	},
 	"credentialing-vectors/1": func(r io.Reader) ([]vector, error) {
-		results, err := credentialing.RunVectors(r)
+		results, err := credentialing.RunVectors(r, scheduling.LoadZone)
 		var out []vector
 		for _, v := range results {
 			out = append(out, vector{v.ID, v.Got, v.Expected, v.Pass})
