@@ -253,3 +253,76 @@ func TestEveryReasonOfARuleIsASentence(t *testing.T) {
 		}
 	}
 }
+
+func TestInvitationToMakeTheFirstPasskeyIsShownAndSpendsNothing(t *testing.T) {
+	h := open(t, Deps{})
+	token, err := h.identity.Invite(context.Background(), identity.System("operator", ""), h.people["tremblay"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		w := get(h, "/enroll/"+token, header("Cookie", "language=fr"))
+		if w.Code != 200 || !strings.Contains(w.Body.String(), "Prof. Claire Tremblay") || !strings.Contains(w.Body.String(), `data-token="`+token+`"`) {
+			t.Fatalf("page: %d\n%s", w.Code, w.Body)
+		}
+		if strings.Contains(w.Body.String(), `name="return" value="/enroll`) {
+			t.Error("the choice of language carries the token")
+		}
+	}
+	json := func(path, body string) *httptest.ResponseRecorder {
+		return ask(h, "POST", path, body, sameOrigin, header("Content-Type", "application/json"), header("Accept", "application/json"))
+	}
+	if w := json("/enroll/begin", `{"token":"`+token+`"}`); w.Code != 200 || !strings.Contains(w.Body.String(), `"challenge"`) {
+		t.Errorf("begin: %d %s", w.Code, w.Body)
+	}
+	if w := get(h, "/enroll/"+strings.Repeat("A", len(token))); w.Code != 404 {
+		t.Errorf("unknown invitation: %d", w.Code)
+	}
+	if w := json("/enroll/begin", `{"token":"x"}`); w.Code != 404 || !strings.Contains(w.Body.String(), `"code":"error.invite"`) {
+		t.Errorf("unknown invitation: %d %s", w.Code, w.Body)
+	}
+	if w := ask(h, "POST", "/enroll/begin", "token=x", sameOrigin); w.Code != 400 {
+		t.Errorf("a form instead of JSON: %d", w.Code)
+	}
+}
+
+func TestPersonEndsOtherLoginsAndActsForAnotherOrganization(t *testing.T) {
+	h := open(t, Deps{Demo: true})
+	ctx := context.Background()
+	other, err := h.identity.SignInDemo(ctx, h.people["otieno"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := h.as("otieno")
+	if w := ask(h, "POST", "/profile/logins/end-others", "", in, sameOrigin); w.Code != 303 {
+		t.Fatalf("end others: %d", w.Code)
+	}
+	if get(h, "/profile", header("Cookie", "login="+other)).Code != 303 || get(h, "/profile", in).Code != 200 {
+		t.Error("the other login lives, or this one ended")
+	}
+	if strings.Contains(get(h, "/profile", in).Body.String(), "/profile/organization") {
+		t.Error("a choice of organizations where there is one")
+	}
+	seed := identity.System("seed", "")
+	org, err := h.identity.AddOrganization(ctx, seed, identity.Organization{Name: "Palm Grove Hospital", Kind: "hospital", Zone: "Asia/Riyadh", Place: "SA"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.identity.AddGrant(ctx, seed, h.people["otieno"], identity.Grant{Organization: org, Role: identity.RoleCoordinator}); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(get(h, "/profile", in).Body.String(), "Palm Grove Hospital") {
+		t.Error("no choice of organizations")
+	}
+	w := ask(h, "POST", "/profile/organization", "organization="+string(org), in, sameOrigin)
+	turned := header("Cookie", strings.Split(w.Header().Get("Set-Cookie"), ";")[0])
+	if w.Code != 303 || !strings.Contains(get(h, "/", turned).Body.String(), "Coordinator") {
+		t.Errorf("acting for the other: %d", w.Code)
+	}
+	if get(h, "/profile", in).Code != 303 {
+		t.Error("the old token lives")
+	}
+	if w := ask(h, "POST", "/profile/organization", "organization="+string(h.people["aziz"]), turned, sameOrigin); w.Code != 404 {
+		t.Errorf("an organization that is not the person's: %d", w.Code)
+	}
+}

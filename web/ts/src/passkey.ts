@@ -83,9 +83,13 @@ async function confirmed<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** enroll adds a passkey of the browser or a demonstration key. */
-export async function enroll(kind: "passkey" | "demonstration", label: string): Promise<void> {
-  const begun = await confirmed(() => post("/profile/passkeys/begin", {}));
+/**
+ * enroll adds a passkey of the browser or a demonstration key, to the person signed
+ * in or, with a token, to the one invited. It says where to go next.
+ */
+export async function enroll(kind: "passkey" | "demonstration", label: string, token?: string): Promise<string> {
+  const at = token === undefined ? "/profile/passkeys" : "/enroll";
+  const begun = await confirmed(() => post(`${at}/begin`, token === undefined ? {} : { token }));
   let response: object;
   if (kind === "demonstration") {
     response = await demokey.create(unwrap<demokey.CreationJSON>(begun["options"]));
@@ -96,7 +100,8 @@ export async function enroll(kind: "passkey" | "demonstration", label: string): 
     if (!(credential instanceof PublicKeyCredential)) throw new DOMException("no credential", "NotAllowedError");
     response = credential.toJSON();
   }
-  await post("/profile/passkeys/finish", { ceremony: begun["ceremony"], response, label });
+  const answer = await post(`${at}/finish`, { ceremony: begun["ceremony"], response, label, ...(token === undefined ? {} : { token }) });
+  return text(answer["to"]) || "/profile";
 }
 
 async function signIn(next: string): Promise<string> {
@@ -139,13 +144,14 @@ function start(): void {
   }
   for (const form of document.querySelectorAll<HTMLFormElement>("form[data-passkey='enroll']")) {
     const say = speaker(form);
+    // The token of an invitation stays in the page, not in the browser's history.
+    if (form.dataset["token"] !== undefined) history.replaceState(null, "", "/enroll");
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       const button = event.submitter instanceof HTMLButtonElement ? event.submitter.value : "passkey";
       const label = new FormData(form).get("label");
       void attempt(say, async () => {
-        await enroll(button === "demonstration" ? "demonstration" : "passkey", typeof label === "string" ? label : "");
-        location.reload();
+        location.assign(await enroll(button === "demonstration" ? "demonstration" : "passkey", text(label), form.dataset["token"]));
       });
     });
   }
