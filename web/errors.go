@@ -10,7 +10,6 @@ import (
 	"github.com/consilium-health/consilium/credentialing/identity"
 	"github.com/consilium-health/consilium/scheduling"
 	"github.com/consilium-health/consilium/sessions"
-	"github.com/consilium-health/consilium/sessions"
 	"github.com/consilium-health/consilium/sessions/workspace"
 	"github.com/consilium-health/consilium/web/i18n"
 	"github.com/consilium-health/consilium/web/mail"
@@ -99,8 +98,6 @@ func errorTable() []errorRow {
 		{workspace.ErrConflict, 409, i18n.ErrorConflictTitle, i18n.ErrorState, slog.LevelWarn},
 
 		// sessions
-		{sessions.ErrNotFound, 404, i18n.ErrorNotFoundTitle, i18n.ErrorNotFound, slog.LevelInfo},
-		{sessions.ErrEnded, 409, i18n.ErrorConflictTitle, i18n.ErrorState, slog.LevelInfo},
 		{sessions.ErrNotFound, 404, i18n.ErrorNotFoundTitle, i18n.ErrorNotFound, slog.LevelInfo},
 		{sessions.ErrEnded, 409, i18n.ErrorConflictTitle, i18n.RoomEndedTitle, slog.LevelInfo},
 		{sessions.ErrStopped, 503, i18n.ErrorTitle, i18n.RoomAwayText, slog.LevelInfo},

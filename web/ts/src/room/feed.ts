@@ -4,18 +4,22 @@ import type { Event } from "./state.ts";
 
 export interface FeedConfig {
   readonly url: string;
-  readonly ticket: () => Promise<string>; // fresh for every dial
+  readonly ticket: string; // of the page: opens this feed for this login
+  readonly valid: () => Promise<boolean>; // the page could still be opened
   readonly report: (e: Event) => void;
   readonly log: (what: string) => void;
 }
 
 /** Close codes of the feed that end it for good; every other end is dialed again. */
-const closedForGood = new Map<number, "taken" | "closed">([
+const closedForGood = new Map<number, "taken" | "closed" | "ended">([
+  [1008, "closed"], // we said what the server does not understand
   [4001, "taken"], //  the same seat came in elsewhere
-  [4003, "closed"], // the ticket is not for this seat
+  [4003, "closed"], // the ticket is not for this login, or it was signed out
   [4004, "closed"],
-  [4010, "closed"],
+  [4010, "ended"],
 ]);
+/** After so many dials that never opened, the page itself is asked. */
+const triesBeforeAsking = 3;
 /** First waits before dialing again; a random half is taken off so that a room does not come back in step. */
 const waitsMs = [200, 500, 1000, 2000, 4000];
 
@@ -37,7 +41,7 @@ export class Feed {
 
   open(): void {
     this.over = false;
-    void this.dial();
+    this.dial();
   }
 
   /** Says a command; false when there is no connection that could carry it. */
@@ -63,7 +67,7 @@ export class Feed {
     if (this.over || this.redial === null) return;
     clearTimeout(this.redial);
     this.redial = null;
-    void this.dial();
+    this.dial();
   }
 
   heartbeat(ms: number): void {
@@ -72,20 +76,12 @@ export class Feed {
     this.startPulse();
   }
 
-  private async dial(): Promise<void> {
+  private dial(): void {
     this.config.report({ kind: "feed.link", link: "connecting", at: Date.now() });
-    let ticket: string;
-    try {
-      ticket = await this.config.ticket();
-    } catch {
-      this.lost();
-      return;
-    }
-    if (this.over) return;
     const s = new WebSocket(this.config.url);
     this.socket = s;
     s.onopen = () => {
-      s.send(JSON.stringify({ type: "hello", ticket, version: 1 }));
+      s.send(JSON.stringify({ type: "hello", ticket: this.config.ticket, version: 1 }));
       this.lastHeard = Date.now();
       this.startPulse();
     };
@@ -98,12 +94,25 @@ export class Feed {
       if (this.socket !== s || this.over) return;
       const why = closedForGood.get(e.code);
       if (why) {
-        this.close();
-        this.config.report({ kind: "feed.closed", why });
+        this.shut(why);
         return;
       }
       this.lost();
     };
+  }
+
+  private shut(why: "taken" | "closed" | "ended"): void {
+    this.close();
+    this.config.report({ kind: "feed.closed", why });
+  }
+
+  /** The browser is not told why a dial was refused; a login that ended would be dialed for ever. */
+  private async again(): Promise<void> {
+    if (this.tries > triesBeforeAsking && !(await this.config.valid())) {
+      if (!this.over) this.shut("closed");
+      return;
+    }
+    if (!this.over && this.socket === null) this.dial();
   }
 
   private read(frame: string): void {
@@ -162,7 +171,7 @@ export class Feed {
     if (this.redial !== null) clearTimeout(this.redial);
     this.redial = setTimeout(() => {
       this.redial = null;
-      void this.dial();
+      void this.again();
     }, wait / 2 + (Math.random() * wait) / 2);
   }
 }

@@ -29,7 +29,7 @@ function start(root: HTMLElement): void {
 
   const feedURL = new URL(need("feed"), location.href);
   feedURL.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-  const feed = new Feed({ url: feedURL.href, ticket: () => Promise.resolve(need("ticket")), report: dispatch, log });
+  const feed = new Feed({ url: feedURL.href, ticket: need("ticket"), valid: pageIsValid, report: dispatch, log });
   const media = new Media({ report: dispatch, sink: byId("sound", HTMLElement), log, state: store.state, devices: devices(prefs) });
 
   const send = (c: Command): boolean => {
@@ -237,6 +237,16 @@ function start(root: HTMLElement): void {
     }));
   }
   draw();
+}
+
+/** Whether this page would still be given: not after a sign-out, not when the seat is gone. No answer is no refusal. */
+async function pageIsValid(): Promise<boolean> {
+  try {
+    const r = await fetch(location.href, { redirect: "manual", cache: "no-store" });
+    return r.type !== "opaqueredirect" && (r.status < 400 || r.status >= 500);
+  } catch {
+    return true;
+  }
 }
 
 function devices(p: Prefs): Devices {

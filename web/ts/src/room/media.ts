@@ -55,7 +55,11 @@ export class Media {
 
   /** Loads the client ahead of the need; the room's own chunk. */
   async prepare(): Promise<Kit> {
-    this.kit ??= await import("livekit-client");
+    if (!this.kit) {
+      this.kit = await import("livekit-client");
+      // Its log names addresses with tickets; errors are reported by us.
+      this.kit.setLogLevel("silent");
+    }
     return this.kit;
   }
 

@@ -76,7 +76,7 @@ export type Tab = "language" | "people" | "chat";
 export type Event =
   | { readonly kind: "feed"; readonly message: Message; readonly at: number }
   | { readonly kind: "feed.link"; readonly link: Link; readonly at: number }
-  | { readonly kind: "feed.closed"; readonly why: "taken" | "closed" } // the server will not have us back
+  | { readonly kind: "feed.closed"; readonly why: "taken" | "closed" | "ended" } // the server will not have us back
   | { readonly kind: "media.link"; readonly room: RoomKey; readonly link: Link; readonly at: number }
   | { readonly kind: "media.tracks"; readonly participant: ParticipantID; readonly tracks: Tracks }
   | { readonly kind: "media.gone"; readonly participant: ParticipantID }
