@@ -15,9 +15,11 @@ import (
 
 // Limits of one feed (design security, section 15).
 const (
-	feedQueue = 64  // outgoing frames that wait for a slow reader
-	feedRate  = 50  // commands a second
-	feedBurst = 200 //
+	feedQueue = 64 // outgoing frames that wait for a slow reader
+	feedRate  = 50 // commands a second
+	feedBurst = 200
+	// feedsPerLogin are the feeds that one browser may hold open at once.
+	feedsPerLogin = 8
 )
 
 // Conn is one browser's feed. Frames go out in order through the send function given
@@ -26,6 +28,8 @@ type Conn struct {
 	live  *live
 	actor identity.Actor
 	who   Identity
+	key   string // of the count of feeds
+	once  sync.Once
 
 	out  chan []byte   // closed by nobody; see done
 	done chan struct{} // closed when the feed ends
@@ -138,6 +142,7 @@ func (c *Conn) Err() error {
 // a connection may come back.
 func (c *Conn) Close() {
 	c.end(ErrStopped)
+	c.once.Do(func() { c.live.svc.unfeed(c.key) })
 	c.live.post(func() { c.live.disconnected(c) })
 }
 

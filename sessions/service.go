@@ -95,15 +95,17 @@ type Service struct {
 	log    *slog.Logger
 	unwind func() // ends the watch on the engine
 
-	ctx    context.Context // ends with Close
-	cancel context.CancelFunc
+	ctx      context.Context // ends with Close
+	cancel   context.CancelFunc
+	followed chan struct{} // closed when the follower has ended
 
 	mu     sync.Mutex
 	lives  map[SessionID]*live // guarded by mu
+	feeds  map[string]int      // guarded by mu; open ones of each login
 	closed bool                // guarded by mu
 }
 
-// New returns the service. Run makes it follow what happens elsewhere; Close ends it.
+// New returns the service, which follows the log from now on; Close ends it.
 func New(c Config) (*Service, error) {
 	if c.DB == nil || c.Identity == nil || c.Credentialing == nil || c.Scheduling == nil || c.Workspace == nil || c.Media == nil {
 		return nil, errors.New("sessions: DB, Identity, Credentialing, Scheduling, Workspace and Media are needed")
@@ -118,29 +120,34 @@ func New(c Config) (*Service, error) {
 		c.Log = slog.Default()
 	}
 	s := &Service{db: c.DB, people: c.Identity, scope: c.Credentialing, visits: c.Scheduling, cases: c.Workspace, media: c.Media,
-		node: c.Node, addr: c.Address, mode: c.Mode, log: c.Log, lives: map[SessionID]*live{}}
+		node: c.Node, addr: c.Address, mode: c.Mode, log: c.Log, lives: map[SessionID]*live{}, feeds: map[string]int{},
+		followed: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.unwind = c.Media.Watch(func(e MediaEvent) {
 		if l := s.running(e.Session); l != nil {
 			l.post(func() { l.media(e) })
 		}
 	})
+	go func() {
+		defer close(s.followed)
+		s.run(s.ctx)
+	}()
 	return s, nil
 }
 
-// Run follows the log, so that a consent withdrawn, a place confirmed or a credential
+// run follows the log, so that a consent withdrawn, a place confirmed or a credential
 // reported anywhere reaches running sessions at once, until ctx ends.
-func (s *Service) Run(ctx context.Context) error {
+func (s *Service) run(ctx context.Context) {
 	for {
 		err := s.follow(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return
 		}
 		s.log.WarnContext(ctx, "following the log", "error", err)
 		s.each(func(l *live) { l.reconsider() }) // whatever was missed
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-time.After(time.Second): // the database is away; try again
 		}
 	}
@@ -202,6 +209,7 @@ func (s *Service) Close() {
 	for _, l := range lives {
 		<-l.stopped
 	}
+	<-s.followed
 }
 
 func (s *Service) running(id SessionID) *live {
@@ -423,14 +431,34 @@ func (s *Service) Connect(ctx context.Context, actor identity.Actor, id SessionI
 	if !plainID.MatchString(string(id)) || actor.Person == "" {
 		return nil, ErrNotFound
 	}
+	key := string(actor.Login)
+	if key == "" {
+		key = string(actor.Person)
+	}
+	s.mu.Lock()
+	if s.feeds[key] >= feedsPerLogin {
+		s.mu.Unlock()
+		return nil, ErrTooMany
+	}
+	s.feeds[key]++
+	s.mu.Unlock()
 	l, who, err := s.find(ctx, actor, id)
 	if err != nil {
+		s.unfeed(key)
 		return nil, err
 	}
-	c := &Conn{live: l, actor: actor, who: who, out: make(chan []byte, feedQueue), done: make(chan struct{}), gone: make(chan struct{}),
+	c := &Conn{key: key, live: l, actor: actor, who: who, out: make(chan []byte, feedQueue), done: make(chan struct{}), gone: make(chan struct{}),
 		last: map[string]string{}}
 	c.start(send)
 	return c, nil
+}
+
+func (s *Service) unfeed(key string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.feeds[key]--; s.feeds[key] <= 0 {
+		delete(s.feeds, key)
+	}
 }
 
 // find gives the running session and the actor's place in it.

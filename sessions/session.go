@@ -24,6 +24,8 @@ var (
 	ErrProtocol = errors.New("sessions: protocol violated")
 	// ErrRate means that commands came faster than a person makes them.
 	ErrRate = errors.New("sessions: too many commands")
+	// ErrTooMany means that one login holds too many feeds open.
+	ErrTooMany = errors.New("sessions: too many feeds")
 	// ErrTicket means that the ticket of the page does not open this feed.
 	ErrTicket = errors.New("sessions: ticket refused")
 	// ErrStopped means that this node stopped running the session; come again.

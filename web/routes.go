@@ -27,6 +27,7 @@ func (s *Server) routes() []route {
 		s.caseRoutes(),
 		s.bookingRoutes(),
 		s.roomRoutes(),
+		s.feedRoutes(),
 		s.officerRoutes(),
 	)
 }

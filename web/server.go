@@ -11,6 +11,7 @@ import (
 	"github.com/consilium-health/consilium/credentialing"
 	"github.com/consilium-health/consilium/credentialing/identity"
 	"github.com/consilium-health/consilium/scheduling"
+	"github.com/consilium-health/consilium/sessions"
 	"github.com/consilium-health/consilium/sessions/workspace"
 	"github.com/consilium-health/consilium/web/i18n"
 	"github.com/consilium-health/consilium/web/mail"
@@ -22,6 +23,7 @@ type Deps struct {
 	Credentialing *credentialing.Service
 	Scheduling    *scheduling.Service
 	Workspace     *workspace.Service
+	Sessions      *sessions.Service
 
 	// Outbox holds the captured mail of the demonstration; nil where mail is sent.
 	Outbox *mail.Outbox
