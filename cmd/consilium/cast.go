@@ -303,7 +303,7 @@ func (s *seeder) setHours(ctx context.Context, p castPerson) error {
 			return err
 		}
 		today := scheduling.WallAt(loc, s.a.db.Now()).Date
-		call := scheduling.Rule{Freq: scheduling.Dates, Start: 0, End: 24 * 60}
+		call := scheduling.Rule{Freq: scheduling.OnDates, Start: 0, End: 24 * 60}
 		for i := range 8 {
 			call.Dates = append(call.Dates, today+scheduling.Date(i))
 		}

@@ -31,7 +31,7 @@ type castPerson struct {
 	shows                                 string   // what signing in as this person shows; message id of /demo
 }
 
-var weekdays = []string{"mon", "tue", "wed", "thu", "fri"}
+var weekdays = []string{"MO", "TU", "WE", "TH", "FR"}
 
 var castPeople = []castPerson{
 	{key: "otieno", name: "Dr Amina Otieno", title: "local_physician", org: "jacaranda", zone: "Africa/Nairobi", language: "en", languages: []string{"en", "sw"}, home: "KE",
@@ -39,9 +39,9 @@ var castPeople = []castPerson{
 	{key: "kamau", name: "Dr Joseph Kamau", title: "local_physician", org: "jacaranda", zone: "Africa/Nairobi", language: "en", languages: []string{"en", "sw"}, home: "KE",
 		roles: []identity.Role{identity.RoleLocalPhysician}, days: weekdays, from: "08:00", to: "17:00"},
 	{key: "alharbi", name: "Dr Noura Al-Harbi", title: "local_physician", org: "palm", zone: "Asia/Riyadh", language: "ar", languages: []string{"ar", "en"}, home: "SA",
-		roles: []identity.Role{identity.RoleLocalPhysician}, days: []string{"sun", "mon", "tue", "wed", "thu"}, from: "08:00", to: "16:00"},
+		roles: []identity.Role{identity.RoleLocalPhysician}, days: []string{"SU", "MO", "TU", "WE", "TH"}, from: "08:00", to: "16:00"},
 	{key: "tremblay", name: "Prof. Claire Tremblay", title: "cardiologist", org: "maple", zone: "America/Toronto", language: "fr", languages: []string{"fr", "en"}, home: "CA-ON", specialty: "cardiology",
-		roles: []identity.Role{identity.RoleSpecialist}, days: []string{"mon", "tue", "wed", "thu"}, from: "08:00", to: "12:00", onCall: true},
+		roles: []identity.Role{identity.RoleSpecialist}, days: []string{"MO", "TU", "WE", "TH"}, from: "08:00", to: "12:00", onCall: true},
 	{key: "weber", name: "Dr Jonas Weber", title: "cardiologist", org: "havel", zone: "Europe/Berlin", language: "en", languages: []string{"de", "en"}, home: "DE", specialty: "cardiology",
 		roles: []identity.Role{identity.RoleSpecialist}, days: weekdays, from: "09:00", to: "17:00"},
 	{key: "duarte", name: "Dr Ana Duarte", title: "cardiologist", org: "tejo", zone: "Europe/Lisbon", language: "en", languages: []string{"pt", "en"}, home: "PT", specialty: "cardiology",
