@@ -38,6 +38,7 @@ type JoinRequest struct {
 	Sink          Sink
 	AutoSubscribe bool
 	Attributes    map[string]string
+	SDK           string // what the client calls itself: "js", "go"
 }
 
 // Peer is a client in a room: its signaling, and a connection for each direction.
@@ -46,6 +47,7 @@ type Peer struct {
 	room   *Room
 	srv    *Server
 	auto   bool
+	sdk    string
 	ticket string
 
 	// guarded by room.mu
@@ -115,7 +117,7 @@ func (s *Server) Join(_ context.Context, req JoinRequest) (*Peer, error) {
 			name: name, metadata: req.Claims.Metadata, attributes: attributes,
 			kind: req.Claims.GetParticipantKind(), state: livekit.ParticipantInfo_JOINED, perm: perm,
 		},
-		room: r, srv: s, auto: req.AutoSubscribe, ticket: req.Claims.ID, sink: req.Sink,
+		room: r, srv: s, auto: req.AutoSubscribe, sdk: req.SDK, ticket: req.Claims.ID, sink: req.Sink,
 		subs: map[string]*subTrack{}, wants: map[string]bool{}, settings: map[string]*livekit.UpdateTrackSettings{},
 		ops: make(chan func(), 64), wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
@@ -135,7 +137,7 @@ func (s *Server) Join(_ context.Context, req JoinRequest) (*Peer, error) {
 		SubscriberPrimary: true, FastPublish: p.perm.GetCanPublish(),
 		PingInterval: int32(pingInterval / time.Second), PingTimeout: int32(pingTimeout / time.Second),
 		EnabledPublishCodecs: enabledCodecs, ClientConfiguration: &livekit.ClientConfiguration{},
-		IceServers: p.srv.iceServers(),
+		IceServers: p.iceServers(),
 	}
 	for _, o := range r.people {
 		if o != p.participant && !o.perm.GetHidden() {
@@ -254,7 +256,7 @@ func (p *Peer) resumeLocked(sink Sink) {
 	old := p.sink
 	p.sink = sink
 	sink.Send(&livekit.SignalResponse{Message: &livekit.SignalResponse_Reconnect{Reconnect: &livekit.ReconnectResponse{
-		ServerInfo: p.srv.serverInfo(), LastMessageSeq: p.reliable.Load(), IceServers: p.srv.iceServers(), ClientConfiguration: &livekit.ClientConfiguration{},
+		ServerInfo: p.srv.serverInfo(), LastMessageSeq: p.reliable.Load(), IceServers: p.iceServers(), ClientConfiguration: &livekit.ClientConfiguration{},
 	}}})
 	sink.Send(&livekit.SignalResponse{Message: &livekit.SignalResponse_Update{Update: &livekit.ParticipantUpdate{Participants: people}}})
 	sink.Send(&livekit.SignalResponse{Message: &livekit.SignalResponse_RoomUpdate{RoomUpdate: &livekit.RoomUpdate{Room: r.infoLocked()}}})

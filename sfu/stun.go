@@ -10,9 +10,8 @@ import (
 )
 
 // mediaConn is the media socket as ICE sees it. It answers plain STUN Binding
-// requests itself (RFC 8489 §6.3.1): clients then learn their address from the server
-// they talk to anyway, and not from somebody else's. On a machine with nothing but
-// loopback it is how clients of Pion come to a candidate at all.
+// requests itself (RFC 8489 §6.3.1): on a machine with nothing but loopback it is how
+// clients on Pion come to a candidate at all.
 type mediaConn struct {
 	*net.UDPConn
 }
@@ -81,12 +80,17 @@ func bindingAnswer(out, request []byte, from netip.AddrPort) []byte {
 	return out
 }
 
-// iceServers is what clients are told to learn their address from.
-func (s *Server) iceServers() []*livekit.ICEServer {
-	addr := s.Addr()
+// iceServers is what the client is told to learn its address from. Only clients on
+// Pion are: a browser takes whatever comes from the address of a STUN server for an
+// answer of it, so that server must not be the media port itself.
+func (p *Peer) iceServers() []*livekit.ICEServer {
+	if p.sdk != "go" {
+		return nil
+	}
+	addr := p.srv.Addr()
 	host := addr.Addr().Unmap().String()
-	if len(s.cfg.PublicIPs) > 0 {
-		host = s.cfg.PublicIPs[0]
+	if len(p.srv.cfg.PublicIPs) > 0 {
+		host = p.srv.cfg.PublicIPs[0]
 	} else if addr.Addr().IsUnspecified() {
 		return nil
 	}

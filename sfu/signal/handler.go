@@ -146,6 +146,7 @@ func (h *handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 			Claims: claims, Sink: s,
 			AutoSubscribe: q.Get("auto_subscribe") != "0" && q.Get("auto_subscribe") != "false",
 			Attributes:    attributesOf(q.Get("attributes")),
+			SDK:           q.Get("sdk"),
 		})
 	}
 	if err != nil {
