@@ -9,4 +9,8 @@
 //
 // Leaves hold ids, codes and salted commitments, never clinical content. Details
 // that people may read stand beside the leaf, under the row policies.
+//
+// A [Signer] signs the log's size and root as a checkpoint. A [Proof] shows that a
+// leaf is in it, a [Consistency] that nothing before it changed since; both verify
+// offline. [DB.VerifyAll] recomputes everything, [DB.Follow] hands each leaf on.
 package audit

@@ -1,6 +1,3 @@
-// Package identity knows who someone is: people, organizations, roles, sign-in,
-// and a person's language and time zone. It knows nothing of what they may do;
-// that is for credentialing and for the policy function beside each command.
 package identity
 
 import (

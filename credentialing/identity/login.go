@@ -310,6 +310,37 @@ func (s *Service) Live(ctx context.Context, id LoginID) (live bool, err error) {
 	return live, err
 }
 
+// KeepAlive keeps the login of somebody who sits in an open session from idling out;
+// the session's socket calls it once a minute. Its limit and its freshness stay as
+// they are. ErrNoLogin means that the login has ended and the socket dies with it.
+func (s *Service) KeepAlive(ctx context.Context, id LoginID) error {
+	if !isID(string(id)) {
+		return ErrNoLogin
+	}
+	return s.db.Write(ctx, audit.Scope{}, func(tx *audit.Tx) error {
+		live, err := loginLive(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		l, err := lockLogin(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		if now := tx.Now(); !live || !l.IdleUntil.After(now) {
+			return ErrNoLogin
+		} else if l.Seat == "" {
+			roles, err := rolesFor(ctx, tx, l.Person, l.Organization)
+			if err != nil {
+				return err
+			}
+			l.LastSeen, l.IdleUntil = now, earlier(now.Add(idleOf(roles)), l.AbsoluteUntil)
+		} else {
+			l.LastSeen = now
+		}
+		return touchLogin(ctx, tx, l)
+	})
+}
+
 // SteppedUp tells whether the login proved its person by an assertion of the last
 // five minutes, as the riskier commands ask for.
 func (l Login) SteppedUp(now time.Time) bool {

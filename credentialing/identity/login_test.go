@@ -79,6 +79,32 @@ func TestLoginEndsWhenIdleAndAtItsLimit(t *testing.T) {
 	h.dead(t, idle, "never used again")
 }
 
+func TestOpenSessionKeepsALoginAliveUntilItsLimit(t *testing.T) {
+	h := newHouse(t)
+	ctx := t.Context()
+	me, away := h.cast.Officer, h.cast.Second
+	for range 71 { // up to 11 h 50 min
+		h.pass(10 * time.Minute)
+		if err := h.KeepAlive(ctx, me.Actor.Login); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a, l, err := h.Authenticate(ctx, me.Token)
+	if err != nil || a.Person != me.ID || l.SteppedUp(h.db.Now()) {
+		t.Errorf("after hours in a session: %v, stepped up %v", err, l.SteppedUp(h.db.Now()))
+	}
+	if err := h.KeepAlive(ctx, away.Actor.Login); !errors.Is(err, identity.ErrNoLogin) {
+		t.Errorf("idled out before: %v, want ErrNoLogin", err)
+	}
+	h.pass(10 * time.Minute)
+	if err := h.KeepAlive(ctx, me.Actor.Login); !errors.Is(err, identity.ErrNoLogin) {
+		t.Errorf("at the limit: %v, want ErrNoLogin", err)
+	}
+	if err := h.KeepAlive(ctx, ""); !errors.Is(err, identity.ErrNoLogin) {
+		t.Errorf("no login: %v", err)
+	}
+}
+
 func TestLastSeenIsWrittenOnceAMinute(t *testing.T) {
 	h := newHouse(t)
 	ctx := t.Context()
