@@ -54,6 +54,8 @@ type Config struct {
 	Now func() time.Time
 	// Log gets ids only; discarded if nil.
 	Log *slog.Logger
+
+	wrap func(net.PacketConn) net.PacketConn // puts loss on the way, in tests
 }
 
 // Server is the media engine: rooms, participants and their tracks on one UDP port.
@@ -144,7 +146,11 @@ func (s *Server) listen() error {
 	factory := logging.NewDefaultLoggerFactory()
 	factory.Writer = io.Discard
 	se := webrtc.SettingEngine{LoggerFactory: factory}
-	s.mux = webrtc.NewICEUDPMux(factory.NewLogger("ice"), &mediaConn{s.udp})
+	var conn net.PacketConn = &mediaConn{s.udp}
+	if s.cfg.wrap != nil {
+		conn = s.cfg.wrap(conn)
+	}
+	s.mux = webrtc.NewICEUDPMux(factory.NewLogger("ice"), conn)
 	se.SetICEUDPMux(s.mux)
 	networks := []webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6}
 	if s.cfg.TCP != "" {

@@ -1,0 +1,318 @@
+package sfu_test
+
+import (
+	"context"
+	"encoding/binary"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/livekit/protocol/auth"
+	"github.com/livekit/protocol/livekit"
+	"github.com/livekit/protocol/logger"
+	lksdk "github.com/livekit/server-sdk-go/v2"
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+	"github.com/pion/rtp/codecs"
+	"github.com/pion/webrtc/v4"
+	"github.com/pion/webrtc/v4/pkg/media"
+
+	"github.com/consilium-health/consilium/sfu"
+	"github.com/consilium-health/consilium/sfu/internal/leakcheck"
+	"github.com/consilium-health/consilium/sfu/signal"
+)
+
+const key, secret = "testkey", "a-secret-of-at-least-32-characters"
+
+// patience bounds a failure.
+const patience = 20 * time.Second
+
+func none([]byte) bool { return false }
+
+// start runs a server on which packets are lost.
+func start(t *testing.T, in, out func([]byte) bool) (*sfu.Server, string) {
+	t.Helper()
+	lksdk.SetLogger(logger.GetDiscardLogger())
+	leakcheck.Check(t)
+	server, err := sfu.NewLossy(sfu.Config{UDP: "127.0.0.1:0", Key: key, Secret: secret, AutoCreate: true}, in, out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- server.Run(ctx) }()
+	mux := http.NewServeMux()
+	mux.Handle("/rtc", signal.Handler(signal.Config{Server: server}))
+	web := httptest.NewServer(mux)
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		web.Close()
+	})
+	return server, web.URL
+}
+
+func join(t *testing.T, url, id string, cb *lksdk.RoomCallback) *lksdk.Room {
+	t.Helper()
+	raw, err := auth.NewAccessToken(key, secret).SetIdentity(id).SetVideoGrant(&auth.VideoGrant{RoomJoin: true, Room: "room"}).ToJWT()
+	if err != nil {
+		t.Fatal(err)
+	}
+	room, err := lksdk.ConnectToRoomWithToken(url, raw, cb, lksdk.WithDisableRegionDiscovery())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(room.Disconnect)
+	return room
+}
+
+// every returns a loss of every nth video packet. Only the media stream suffers: what
+// is sent again goes another way.
+func every(n int64) func([]byte) bool {
+	var count atomic.Int64
+	return func(b []byte) bool {
+		if len(b) < 12 || b[0]>>6 != 2 || b[1]&0x7f != 96 {
+			return false
+		}
+		return count.Add(1)%n == 0
+	}
+}
+
+// camera sends VP8 frames of two packets, at 20 frames a second, whose first bytes
+// are the tag; the first of them and every one that is asked for is a key frame.
+func camera(t *testing.T, track *lksdk.LocalTrack, tag byte, asked *atomic.Bool) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		ticker := time.NewTicker(50 * time.Millisecond)
+		defer ticker.Stop()
+		for n := uint32(0); ; n++ {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				frame := make([]byte, 2000)
+				frame[0] = 1
+				if n == 0 || asked.Swap(false) {
+					frame[0] = 0
+				}
+				frame[1] = tag
+				binary.BigEndian.PutUint32(frame[2:], n)
+				_ = track.WriteSample(media.Sample{Data: frame, Duration: 50 * time.Millisecond}, nil)
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+}
+
+// video collects what a subscriber receives.
+type video struct {
+	mu      sync.Mutex
+	packets []rtp.Packet
+	changed chan struct{}
+	pub     *lksdk.RemoteTrackPublication
+}
+
+func (v *video) callback() *lksdk.RoomCallback {
+	v.changed = make(chan struct{}, 1)
+	cb := lksdk.NewRoomCallback()
+	cb.OnTrackSubscribed = func(track *webrtc.TrackRemote, pub *lksdk.RemoteTrackPublication, _ *lksdk.RemoteParticipant) {
+		v.mu.Lock()
+		v.pub = pub
+		v.mu.Unlock()
+		go func() {
+			for {
+				p, _, err := track.ReadRTP()
+				if err != nil {
+					return
+				}
+				v.mu.Lock()
+				v.packets = append(v.packets, *p)
+				v.mu.Unlock()
+				select {
+				case v.changed <- struct{}{}:
+				default:
+				}
+			}
+		}()
+	}
+	return cb
+}
+
+func (v *video) until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.After(patience)
+	for {
+		v.mu.Lock()
+		done := ok()
+		n := len(v.packets)
+		v.mu.Unlock()
+		if done {
+			return
+		}
+		select {
+		case <-v.changed:
+		case <-deadline:
+			t.Fatalf("waited in vain until %s; %d packets came", what, n)
+		}
+	}
+}
+
+// gaps are the numbers missing between the first and last packet but the newest 40,
+// which may be on their way again.
+func (v *video) gaps() int {
+	seen := map[uint16]bool{}
+	first, last := v.packets[0].SequenceNumber, v.packets[0].SequenceNumber
+	for _, p := range v.packets {
+		seen[p.SequenceNumber] = true
+		if int16(p.SequenceNumber-last) > 0 {
+			last = p.SequenceNumber
+		}
+		if int16(p.SequenceNumber-first) < 0 {
+			first = p.SequenceNumber
+		}
+	}
+	missing := 0
+	for seq := first; seq != last-40; seq++ {
+		if !seen[seq] {
+			missing++
+		}
+	}
+	return missing
+}
+
+func TestLostVideoPacketsAreSentAgain(t *testing.T) {
+	for _, c := range []struct {
+		why     string
+		in, out func([]byte) bool
+	}{
+		{"lost on the way to the subscriber", none, every(10)},
+		{"lost on the way from the publisher", every(10), none},
+	} {
+		t.Run(c.why, func(t *testing.T) {
+			_, url := start(t, c.in, c.out)
+			var got video
+			join(t, url, "b", got.callback())
+			a := join(t, url, "a", lksdk.NewRoomCallback())
+			var asked atomic.Bool
+			track, err := lksdk.NewLocalTrack(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000},
+				lksdk.WithRTCPHandler(func(p rtcp.Packet) {
+					if _, ok := p.(*rtcp.PictureLossIndication); ok {
+						asked.Store(true)
+					}
+				}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := a.LocalParticipant.PublishTrack(track, &lksdk.TrackPublicationOptions{Name: "cam", Source: livekit.TrackSource_CAMERA}); err != nil {
+				t.Fatal(err)
+			}
+			camera(t, track, 'a', &asked)
+			got.until(t, "300 packets came", func() bool { return len(got.packets) >= 300 })
+			got.mu.Lock()
+			defer got.mu.Unlock()
+			// A tenth was lost, 26 packets of 260. Nothing of it may be missing.
+			if n := got.gaps(); n > 0 {
+				t.Errorf("%d packets are missing", n)
+			}
+		})
+	}
+}
+
+func TestLayersAreSwitchedAtKeyFramesWithoutASeam(t *testing.T) {
+	_, url := start(t, none, none)
+	var got video
+	join(t, url, "b", got.callback())
+	a := join(t, url, "a", lksdk.NewRoomCallback())
+	var tracks []*lksdk.LocalTrack
+	for i, q := range []livekit.VideoQuality{livekit.VideoQuality_LOW, livekit.VideoQuality_MEDIUM, livekit.VideoQuality_HIGH} {
+		track, err := lksdk.NewLocalTrack(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000},
+			lksdk.WithSimulcast("cam", &livekit.VideoLayer{Quality: q, Width: uint32(320 << i), Height: uint32(180 << i)}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		tracks = append(tracks, track)
+	}
+	if _, err := a.LocalParticipant.PublishSimulcastTrack(tracks, &lksdk.TrackPublicationOptions{Name: "cam", Source: livekit.TrackSource_CAMERA}); err != nil {
+		t.Fatal(err)
+	}
+	for i, track := range tracks {
+		// A key frame each second stands for the answer to a request.
+		asked := &atomic.Bool{}
+		camera(t, track, byte('0'+i), asked)
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			ticker := time.NewTicker(500 * time.Millisecond)
+			defer ticker.Stop()
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case <-ticker.C:
+					asked.Store(true)
+				}
+			}
+		}()
+		t.Cleanup(func() {
+			cancel()
+			<-done
+		})
+	}
+	// layer is the tag of the last frame that began.
+	layer := func() byte {
+		for i := len(got.packets) - 1; i >= 0; i-- {
+			var vp8 codecs.VP8Packet
+			if body, err := vp8.Unmarshal(got.packets[i].Payload); err == nil && vp8.S == 1 {
+				return body[1]
+			}
+		}
+		return 0
+	}
+	got.until(t, "the best layer came", func() bool { return layer() == '2' })
+	for _, want := range []livekit.VideoQuality{livekit.VideoQuality_LOW, livekit.VideoQuality_HIGH, livekit.VideoQuality_MEDIUM} {
+		got.mu.Lock()
+		pub := got.pub
+		got.mu.Unlock()
+		if err := pub.SetVideoQuality(want); err != nil {
+			t.Fatal(err)
+		}
+		got.until(t, "layer "+want.String()+" came", func() bool { return layer() == byte('0'+int(want)) })
+	}
+	got.mu.Lock()
+	defer got.mu.Unlock()
+	tag, picture := byte(0), uint16(0)
+	for i, p := range got.packets {
+		if i > 0 && p.SequenceNumber != got.packets[i-1].SequenceNumber+1 {
+			t.Fatalf("packet %d: number %d after %d", i, p.SequenceNumber, got.packets[i-1].SequenceNumber)
+		}
+		if i > 0 && p.SSRC != got.packets[0].SSRC {
+			t.Fatal("the SSRC changed")
+		}
+		var vp8 codecs.VP8Packet
+		body, err := vp8.Unmarshal(p.Payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if vp8.S != 1 {
+			continue
+		}
+		if body[1] != tag && body[0]&1 != 0 {
+			t.Fatalf("packet %d: changed from layer %c to %c without a key frame", i, tag, body[1])
+		}
+		if i > 0 && vp8.PictureID != (picture+1)&0x7fff {
+			t.Fatalf("packet %d: picture %d after %d", i, vp8.PictureID, picture)
+		}
+		tag, picture = body[1], vp8.PictureID
+	}
+}
