@@ -19,27 +19,30 @@ func TestSchemaKeepsTenantsApart(t *testing.T) {
 }
 
 func TestCheckFindsEachHoleInTheSecondLock(t *testing.T) {
-	for _, tc := range []struct{ do, want string }{
-		{`create table leak (organization_id uuid)`, "not forced on leak"},
-		{`create table leak (organization_id uuid); alter table leak enable row level security`, "not forced on leak"},
-		{`create table leak (organization_id uuid); alter table leak enable row level security; alter table leak force row level security`, "none on leak"},
+	f := newLog(t)
+	for _, tc := range []struct{ do, want, undo string }{
+		{`create table leak (organization_id uuid)`, "not forced on leak", `drop table leak`},
+		{`create table leak (organization_id uuid); alter table leak enable row level security`, "not forced on leak", `drop table leak`},
+		{`create table leak (organization_id uuid); alter table leak enable row level security; alter table leak force row level security`, "none on leak", `drop table leak`},
 		{`create table leak (organization_id uuid); alter table leak enable row level security; alter table leak force row level security;
-		  create policy p on leak using (true)`, "leak takes any row"},
+		  create policy p on leak using (true)`, "leak takes any row", `drop table leak`},
 		{`create table leak (organization_id uuid); alter table leak enable row level security; alter table leak force row level security;
-		  create policy p on leak using (organization_id is not null) with check (true)`, "leak takes any row"},
-		{`alter table audit_detail no force row level security`, "not forced on audit_detail"},
-		{`create view leak as select * from audit_detail`, "the view leak reads as its owner"},
-		{`create materialized view leak as select * from audit_leaf`, "the materialized view leak"},
-		{`create function leak() returns int language sql security definer as 'select 1'`, "the function leak runs as its owner"},
-		{`alter table audit_leaf owner to consilium_app`, "the role owns the table audit_leaf"},
+		  create policy p on leak using (organization_id is not null) with check (true)`, "leak takes any row", `drop table leak`},
+		{`alter table audit_detail no force row level security`, "not forced on audit_detail", `alter table audit_detail force row level security`},
+		{`create view leak as select * from audit_detail`, "the view leak reads as its owner", `drop view leak`},
+		{`create materialized view leak as select * from audit_leaf`, "the materialized view leak", `drop materialized view leak`},
+		{`create function leak() returns int language sql security definer as 'select 1'`, "the function leak runs as its owner", `drop function leak`},
+		{`alter table audit_leaf owner to consilium_app`, "the role owns the table audit_leaf", `alter table audit_leaf owner to consilium_owner`},
 	} {
-		f := newLog(t)
 		f.admin(t, tc.do)
 		if err := f.CheckPolicies(t.Context()); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %v, want %q", tc.do, err, tc.want)
 		}
+		f.admin(t, tc.undo)
+		if err := f.CheckPolicies(t.Context()); err != nil {
+			t.Errorf("after %s: %v", tc.undo, err)
+		}
 	}
-	f := newLog(t)
 	pool, err := pgxpool.New(t.Context(), f.pg.AdminURL)
 	if err != nil {
 		t.Fatal(err)
