@@ -99,6 +99,7 @@ type answer struct {
 // Record makes the canonical facts and answer of an evaluated question, and the
 // hash over both.
 func Record(q Question, held Credentials, d *Determination) error {
+	q, held = q.utc(), held.utc()
 	f, err := audit.Canonical(facts{Format: factsFormat, Question: q, Specialist: held})
 	if err != nil {
 		return fmt.Errorf("write facts of a determination: %w", err)

@@ -35,6 +35,14 @@ type CaseContext struct {
 	Consents            []Consent // in the packs' words, for this specialist
 }
 
+// facility is the organization whose license for telehealth counts.
+func (c CaseContext) facility() identity.OrganizationID {
+	if c.SiteFacility != "" {
+		return identity.OrganizationID(c.SiteFacility)
+	}
+	return c.Organization
+}
+
 // LocalPhysician is what is known of the case's local physician.
 type LocalPhysician struct {
 	ID             identity.PersonID
@@ -122,6 +130,30 @@ func (s *Service) Try(ctx context.Context, tx *audit.Tx, ask Ask) (Determination
 	return d, rules, nil
 }
 
+// JudgeAll answers many questions like Judge, with one query a table for all of
+// them: for lists and for looking again at what is booked. A question about somebody
+// who is not known is ErrNotFound.
+func (s *Service) JudgeAll(ctx context.Context, tx *audit.Tx, asks []Ask) ([]Determination, error) {
+	for _, a := range asks {
+		if err := a.check(); err != nil {
+			return nil, err
+		}
+	}
+	d, err := s.load(ctx, tx, tx.Now(), asks...)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Determination, 0, len(asks))
+	for _, a := range asks {
+		held, ok := d.people[a.Person]
+		if !ok {
+			return nil, fmt.Errorf("person: %w", ErrNotFound)
+		}
+		out = append(out, Decide(s.compose(a, d, tx.Now()), *held))
+	}
+	return out, nil
+}
+
 // SpansFor answers for every instant of [from, to) from what is on file now. The
 // ask's own At and Through do not matter.
 func (s *Service) SpansFor(ctx context.Context, tx *audit.Tx, ask Ask, from, to time.Time) ([]Span, error) {
@@ -132,20 +164,24 @@ func (s *Service) SpansFor(ctx context.Context, tx *audit.Tx, ask Ask, from, to 
 	if err := ask.check(); err != nil {
 		return nil, err
 	}
-	held, local, org, err := s.load(ctx, tx, ask, tx.Now())
+	d, err := s.load(ctx, tx, tx.Now(), ask)
 	if err != nil {
 		return nil, err
 	}
+	held, ok := d.people[ask.Person]
+	if !ok {
+		return nil, fmt.Errorf("person: %w", ErrNotFound)
+	}
 	var out []Span
-	cuts := org.changes(from, to)
+	cuts := d.changes(ask, from, to)
 	for i, at := range cuts {
 		end := to
 		if i+1 < len(cuts) {
 			end = cuts[i+1]
 		}
 		ask.At = at
-		q := s.compose(ask, held, local, org, tx.Now())
-		for _, sp := range Spans(q, held, at, end) {
+		q := s.compose(ask, d, tx.Now())
+		for _, sp := range Spans(q, *held, at, end) {
 			if n := len(out); n > 0 && out[n-1].Determination.sameAnswer(sp.Determination) {
 				out[n-1].To = sp.To
 				continue
@@ -190,31 +226,21 @@ func (s *Service) question(ctx context.Context, tx *audit.Tx, ask Ask, knownAt t
 	if err := ask.check(); err != nil {
 		return Question{}, Credentials{}, err
 	}
-	held, local, org, err := s.load(ctx, tx, ask, knownAt)
+	d, err := s.load(ctx, tx, knownAt, ask)
 	if err != nil {
 		return Question{}, Credentials{}, err
 	}
-	return s.compose(ask, held, local, org, knownAt), held, nil
-}
-
-// load reads what is on file about the person, the local physician and their
-// organizations.
-func (s *Service) load(ctx context.Context, tx *audit.Tx, ask Ask, knownAt time.Time) (held Credentials, local *Credentials, org organizationFacts, err error) {
-	all, err := s.credentialsOf(ctx, tx, knownAt, ask.Person, ask.Case.Local.ID)
-	if err != nil {
-		return held, nil, org, err
-	}
-	c, ok := all[ask.Person]
+	held, ok := d.people[ask.Person]
 	if !ok {
-		return held, nil, org, fmt.Errorf("person: %w", ErrNotFound)
+		return Question{}, Credentials{}, fmt.Errorf("person: %w", ErrNotFound)
 	}
-	org, err = selectOrganization(ctx, tx, ask.Case.Organization, identity.OrganizationID(ask.Case.SiteFacility), ask.Person, knownAt)
-	return *c, all[ask.Case.Local.ID], org, err
+	return s.compose(ask, d, knownAt), *held, nil
 }
 
 // compose is a function of what was read.
-func (s *Service) compose(ask Ask, held Credentials, local *Credentials, org organizationFacts, knownAt time.Time) Question {
+func (s *Service) compose(ask Ask, d *dossier, knownAt time.Time) Question {
 	c := ask.Case
+	local := d.people[c.Local.ID]
 	accepted := s.accept != nil && knownAt.Before(s.accept.Until)
 	q := Question{At: ask.At.UTC(), Through: ask.Through.UTC(), DecidedAt: knownAt, Mode: ask.Mode, Activity: ask.Activity, From: ask.From,
 		Places: sortedSet(slices.Clone(c.Places)), AcceptUnverified: accepted, Rules: s.Rules()}
@@ -252,14 +278,15 @@ func (s *Service) compose(ask Ask, held Credentials, local *Credentials, org org
 		}
 	}
 	if c.Organization != "" {
-		org.fill(&q, c, held.Home, ask.At, ask.Through)
+		d.fill(&q, ask)
 	}
 	return q
 }
 
 // fill adds what organizations hold and have agreed. It counts only if it holds for
-// the whole of [at, through].
-func (f organizationFacts) fill(q *Question, c CaseContext, home string, at, through time.Time) {
+// the whole of the act.
+func (d *dossier) fill(q *Question, ask Ask) {
+	at, through := ask.At, ask.Through
 	if through.Before(at) {
 		through = at
 	}
@@ -268,15 +295,15 @@ func (f organizationFacts) fill(q *Question, c CaseContext, home string, at, thr
 	}
 	licensed := len(q.Places) > 0
 	for _, place := range q.Places {
-		licensed = licensed && slices.ContainsFunc(f.licenses, func(l FacilityLicense) bool {
+		licensed = licensed && slices.ContainsFunc(d.licenses[ask.Case.facility()], func(l FacilityLicense) bool {
 			return l.Jurisdiction == place && whole(l.ValidFrom, l.ValidTo)
 		})
 	}
 	q.Case.FacilityLicensed = &licensed
 	agreed := false
 	basis := ""
-	for _, a := range f.agreements {
-		employed := slices.ContainsFunc(f.employs, func(t tenure) bool { return t.organization == a.To && whole(t.from, t.until) })
+	for _, a := range d.agreements[ask.Case.Organization] {
+		employed := slices.ContainsFunc(d.employs[ask.Person], func(t tenure) bool { return t.organization == a.To && whole(t.from, t.until) })
 		if employed && whole(a.ValidFrom, a.ValidTo) {
 			agreed = true
 			if basis == "" {
@@ -285,27 +312,27 @@ func (f organizationFacts) fill(q *Question, c CaseContext, home string, at, thr
 		}
 	}
 	q.Case.InstitutionAgreement = &agreed
-	q.Transfer = &Transfer{From: country(f.place), To: country(home), Basis: basis}
+	q.Transfer = &Transfer{From: country(d.places[ask.Case.Organization]), To: country(d.people[ask.Person].Home), Basis: basis}
 }
 
 // changes are from and the instants of [from, to) at which what organizations hold
 // changes.
-func (f organizationFacts) changes(from, to time.Time) []time.Time {
+func (d *dossier) changes(ask Ask, from, to time.Time) []time.Time {
 	cuts := []time.Time{from.UTC()}
 	add := func(t time.Time) {
 		if t.After(from) && t.Before(to) {
 			cuts = append(cuts, t.UTC())
 		}
 	}
-	for _, l := range f.licenses {
+	for _, l := range d.licenses[ask.Case.facility()] {
 		add(l.ValidFrom)
 		add(l.ValidTo)
 	}
-	for _, a := range f.agreements {
+	for _, a := range d.agreements[ask.Case.Organization] {
 		add(a.ValidFrom)
 		add(a.ValidTo)
 	}
-	for _, t := range f.employs {
+	for _, t := range d.employs[ask.Person] {
 		add(t.from)
 		add(t.until)
 	}

@@ -3,6 +3,7 @@ package credentialing
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -236,83 +237,132 @@ func (s *Service) selectExclusions(ctx context.Context, tx *audit.Tx, args pgx.S
 	return mapped("read exclusions", err)
 }
 
-// organizationFacts is what a determination must know about organizations.
-type organizationFacts struct {
-	place      string // of the case's organization
-	licenses   []FacilityLicense
-	agreements []Agreement // from it to an organization of the person
-	employs    []tenure    // the person's organizations
-}
-
 // tenure is that a person works for an organization, from and until.
 type tenure struct {
 	organization identity.OrganizationID
 	from, until  time.Time
 }
 
-func selectOrganization(ctx context.Context, tx *audit.Tx, org, facility identity.OrganizationID, person identity.PersonID, knownAt time.Time) (organizationFacts, error) {
-	var f organizationFacts
-	if org == "" {
-		return f, nil
+// dossier is all that the record knows about the people and organizations of some
+// questions, read with one query a table.
+type dossier struct {
+	people     map[identity.PersonID]*Credentials
+	places     map[identity.OrganizationID]string
+	licenses   map[identity.OrganizationID][]FacilityLicense
+	agreements map[identity.OrganizationID][]Agreement // by the organization whose records go
+	employs    map[identity.PersonID][]tenure
+}
+
+// load reads what is on file about everybody the questions are about, as known at an
+// instant.
+func (s *Service) load(ctx context.Context, tx *audit.Tx, knownAt time.Time, asks ...Ask) (*dossier, error) {
+	people, organizations := map[identity.PersonID]bool{}, map[identity.OrganizationID]bool{}
+	for _, a := range asks {
+		people[a.Person], people[a.Case.Local.ID] = true, true
+		organizations[a.Case.Organization], organizations[a.Case.facility()] = true, true
 	}
-	if err := tx.QueryRow(ctx, `select place from organization where id = $1`, string(org)).Scan(&f.place); err != nil {
-		return f, mapped("read organization", err)
+	delete(people, "")
+	delete(organizations, "")
+	d := &dossier{places: map[identity.OrganizationID]string{}, licenses: map[identity.OrganizationID][]FacilityLicense{},
+		agreements: map[identity.OrganizationID][]Agreement{}, employs: map[identity.PersonID][]tenure{}}
+	var err error
+	if d.people, err = s.credentialsOf(ctx, tx, knownAt, slices.Sorted(maps.Keys(people))...); err != nil {
+		return nil, err
 	}
-	if facility == "" {
-		facility = org
+	if len(organizations) == 0 {
+		return d, nil
 	}
-	args := pgx.StrictNamedArgs{"facility": string(facility), "known": knownAt}
+	orgs := idStrings(slices.Sorted(maps.Keys(organizations)))
+	args := pgx.StrictNamedArgs{"organizations": orgs, "known": knownAt}
+	if err := d.selectPlaces(ctx, tx, orgs); err != nil {
+		return nil, err
+	}
+	if err := d.selectLicenses(ctx, tx, args); err != nil {
+		return nil, err
+	}
+	if err := d.selectAgreements(ctx, tx, args); err != nil {
+		return nil, err
+	}
+	return d, d.selectTenures(ctx, tx, idStrings(slices.Sorted(maps.Keys(people))))
+}
+
+// idStrings are ids as the database takes them.
+func idStrings[T ~string](ids []T) []string {
+	out := make([]string, len(ids))
+	for i, id := range ids {
+		out[i] = string(id)
+	}
+	return out
+}
+
+func (d *dossier) selectPlaces(ctx context.Context, tx *audit.Tx, orgs []string) error {
+	rows, err := tx.Query(ctx, `select id, place from organization where id = any($1::uuid[])`, orgs)
+	if err != nil {
+		return mapped("read organizations", err)
+	}
+	var id identity.OrganizationID
+	var place string
+	_, err = pgx.ForEachRow(rows, []any{&id, &place}, func() error {
+		d.places[id] = place
+		return nil
+	})
+	return mapped("read organizations", err)
+}
+
+func (d *dossier) selectLicenses(ctx context.Context, tx *audit.Tx, args pgx.StrictNamedArgs) error {
 	rows, err := tx.Query(ctx, `
-		select id, jurisdiction, issuer, number, valid_from, valid_to
+		select id, organization_id, jurisdiction, issuer, number, valid_from, valid_to
 		from facility_license
-		where organization_id = @facility and known @> @known::timestamptz
+		where organization_id = any(@organizations::uuid[]) and known @> @known::timestamptz
 		order by id`, args)
 	if err != nil {
-		return f, mapped("read facility licenses", err)
+		return mapped("read facility licenses", err)
 	}
-	f.licenses, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (FacilityLicense, error) {
-		l := FacilityLicense{Organization: facility}
-		var to *time.Time
-		err := row.Scan(&l.ID, &l.Jurisdiction, &l.Issuer, &l.Number, &l.ValidFrom, &to)
+	var l FacilityLicense
+	var to *time.Time
+	_, err = pgx.ForEachRow(rows, []any{&l.ID, &l.Organization, &l.Jurisdiction, &l.Issuer, &l.Number, &l.ValidFrom, &to}, func() error {
 		l.ValidFrom, l.ValidTo = l.ValidFrom.UTC(), orZero(to)
-		return l, err
+		d.licenses[l.Organization] = append(d.licenses[l.Organization], l)
+		return nil
 	})
+	return mapped("read facility licenses", err)
+}
+
+func (d *dossier) selectAgreements(ctx context.Context, tx *audit.Tx, args pgx.StrictNamedArgs) error {
+	rows, err := tx.Query(ctx, `
+		select id, from_organization_id, to_organization_id, ground, valid_from, valid_to
+		from agreement
+		where from_organization_id = any(@organizations::uuid[]) and known @> @known::timestamptz
+		order by ground, id`, args)
 	if err != nil {
-		return f, mapped("read facility licenses", err)
+		return mapped("read agreements", err)
 	}
-	args = pgx.StrictNamedArgs{"org": string(org), "person": string(person), "known": knownAt}
-	rows, err = tx.Query(ctx, `
-		select a.id, a.from_organization_id, a.to_organization_id, a.ground, a.data_classes, a.valid_from, a.valid_to
-		from agreement a
-		where a.from_organization_id = @org and a.known @> @known::timestamptz
-			and a.to_organization_id in (select g.organization_id from role_grant g where g.person_id = @person)
-		order by a.ground, a.id`, args)
-	if err != nil {
-		return f, mapped("read agreements", err)
-	}
-	f.agreements, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (Agreement, error) {
-		var a Agreement
-		var to *time.Time
-		err := row.Scan(&a.ID, &a.From, &a.To, &a.Ground, &a.DataClasses, &a.ValidFrom, &to)
+	var a Agreement
+	var to *time.Time
+	_, err = pgx.ForEachRow(rows, []any{&a.ID, &a.From, &a.To, &a.Ground, &a.ValidFrom, &to}, func() error {
 		a.ValidFrom, a.ValidTo = a.ValidFrom.UTC(), orZero(to)
-		return a, err
+		d.agreements[a.From] = append(d.agreements[a.From], a)
+		return nil
 	})
-	if err != nil {
-		return f, mapped("read agreements", err)
-	}
-	rows, err = tx.Query(ctx, `
-		select organization_id, valid_from, valid_until
+	return mapped("read agreements", err)
+}
+
+func (d *dossier) selectTenures(ctx context.Context, tx *audit.Tx, people []string) error {
+	rows, err := tx.Query(ctx, `
+		select person_id, organization_id, valid_from, valid_until
 		from role_grant
-		where person_id = $1 and organization_id is not null`, string(person))
+		where person_id = any($1::uuid[]) and organization_id is not null
+		order by id`, people)
 	if err != nil {
-		return f, mapped("read roles", err)
+		return mapped("read roles", err)
 	}
-	f.employs, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (tenure, error) {
-		var t tenure
-		var until *time.Time
-		err := row.Scan(&t.organization, &t.from, &until)
-		t.until = orZero(until)
-		return t, err
+	var person identity.PersonID
+	var t tenure
+	var until *time.Time
+	_, err = pgx.ForEachRow(rows, []any{&person, &t.organization, &t.from, &until}, func() error {
+		t.from, t.until = t.from.UTC(), orZero(until)
+		d.employs[person] = append(d.employs[person], t)
+		return nil
 	})
-	return f, mapped("read roles", err)
+	return mapped("read roles", err)
 }

@@ -1,6 +1,7 @@
 package credentialing
 
 import (
+	"slices"
 	"time"
 
 	"github.com/consilium-health/consilium/credentialing/identity"
@@ -141,6 +142,53 @@ type Exclusion struct {
 
 func (e Exclusion) active(at time.Time) bool {
 	return !e.From.After(at) && (e.To.IsZero() || at.Before(e.To))
+}
+
+// utc writes every instant in UTC, so that facts have one form.
+func (q Question) utc() Question {
+	q.At, q.Through, q.DecidedAt = q.At.UTC(), q.Through.UTC(), q.DecidedAt.UTC()
+	q.Consents = slices.Clone(q.Consents)
+	for i := range q.Consents {
+		c := &q.Consents[i]
+		c.Recorded, c.Withdrawn = c.Recorded.UTC(), c.Withdrawn.UTC()
+	}
+	if q.Local != nil {
+		l := *q.Local
+		l.Licenses = utcHeld(l.Licenses)
+		q.Local = &l
+	}
+	return q
+}
+
+func (c Credentials) utc() Credentials {
+	c.List = utcHeld(c.List)
+	c.Exclusions = slices.Clone(c.Exclusions)
+	for i := range c.Exclusions {
+		e := &c.Exclusions[i]
+		e.From, e.To = e.From.UTC(), e.To.UTC()
+	}
+	if c.ExclusionCheckedAt != nil {
+		at := c.ExclusionCheckedAt.UTC()
+		c.ExclusionCheckedAt = &at
+	}
+	return c
+}
+
+func utcHeld(list []Held) []Held {
+	list = slices.Clone(list)
+	for i := range list {
+		h := &list[i]
+		h.Status = slices.Clone(h.Status)
+		for j := range h.Status {
+			h.Status[j].From = h.Status[j].From.UTC()
+		}
+		if h.Verified != nil {
+			v := *h.Verified
+			v.At, v.NextDue = v.At.UTC(), v.NextDue.UTC()
+			h.Verified = &v
+		}
+	}
+	return list
 }
 
 // Yes, No and the like make facts that are known.

@@ -22,7 +22,7 @@ import (
 // world is a database with two hospitals, two officers and the people of the
 // standing cast that matter here.
 type world struct {
-	t     *testing.T
+	t     testing.TB
 	pg    *pgtest.DB
 	db    *audit.DB
 	s     *credentialing.Service
@@ -52,7 +52,7 @@ func (c *clock) move(d time.Duration) {
 
 var start = time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	w := &world{t: t, pg: pgtest.New(t), clock: &clock{at: start}}
 	w.db = audit.New(audit.Config{Pool: w.pg.Pool, Clock: w.clock.now})
 	var err error
