@@ -2,6 +2,7 @@
 // views. Only this file knows them all.
 import { Bar } from "./bar.ts";
 import { Check, type CheckResult } from "./check.ts";
+import { sameLanguage } from "./ducking.ts";
 import { Desk } from "./desk.ts";
 import { byId, show, text } from "./dom.ts";
 import { Feed } from "./feed.ts";
@@ -27,6 +28,7 @@ function start(root: HTMLElement): void {
   const log = (what: string): void => console.info(`room: ${what}`); // never a name, a text or a ticket
   const dispatch = store.dispatch;
 
+  const chosen = "consilium.listens." + need("session");
   const feedURL = new URL(need("feed"), location.href);
   feedURL.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   const feed = new Feed({ url: feedURL.href, ticket: need("ticket"), valid: pageIsValid, report: dispatch, log });
@@ -61,7 +63,17 @@ function start(root: HTMLElement): void {
     tellMute();
   };
   const listen = (tag: string): void => {
+    keep(chosen, "yes");
     if (send({ type: "listen.set", tag })) dispatch({ kind: "wish", tag });
+  };
+  /** At first everybody hears the language they speak, where it is offered; after that it is their choice. */
+  const ownLanguage = (s: RoomState): void => {
+    if (kept(chosen) !== null || !s.channels || s.channels.channels.length === 0 || selfIsInterpreter(s)) return;
+    const spoken = s.people.find((p) => p.participant === s.self?.participant)?.spoken;
+    if (!spoken) return; // the roster is still to come
+    keep(chosen, "yes");
+    const tag = s.channels.channels.find((c) => sameLanguage(c.tag, spoken))?.tag;
+    if (tag !== undefined && listening(s) === "floor") listen(tag);
   };
   const nextLanguage = (): void => {
     const s = store.state;
@@ -180,6 +192,7 @@ function start(root: HTMLElement): void {
         if (s.media.main === "failed") feed.send({ type: "ticket.renew" });
       }
     }
+    if (s.phase.kind === "live" && (s.channels !== before.channels || s.people !== before.people)) ownLanguage(s);
     if (s.tickets && s.tickets.serial !== before.tickets?.serial) {
       // A ticket that was not asked for, to a room that works, changes nothing.
       const fresh = (key: "main" | "booth"): boolean => s.media[key] === "off" || s.media[key] === "failed";
@@ -354,10 +367,20 @@ const wake = {
 // What was entered with, for this tab and session.
 const memory = (session: string): string => "consilium.entered." + session;
 function remember(session: string, e: Entered): void {
+  keep(memory(session), JSON.stringify(e));
+}
+function keep(key: string, value: string): void {
   try {
-    sessionStorage.setItem(memory(session), JSON.stringify(e));
+    sessionStorage.setItem(key, value);
   } catch {
     // asked again after a reload
+  }
+}
+function kept(key: string): string | null {
+  try {
+    return sessionStorage.getItem(key);
+  } catch {
+    return null;
   }
 }
 function forget(session: string): void {
@@ -369,7 +392,7 @@ function forget(session: string): void {
 }
 function recall(session: string): Entered | null {
   try {
-    const raw: unknown = JSON.parse(sessionStorage.getItem(memory(session)) ?? "null");
+    const raw: unknown = JSON.parse(kept(memory(session)) ?? "null");
     if (typeof raw !== "object" || raw === null || !("mic" in raw) || !("camera" in raw) || !("check" in raw)) return null;
     const c: unknown = raw.check;
     if (typeof c !== "object" || c === null) return null;

@@ -14,7 +14,7 @@ export interface Devices { readonly audio: string; readonly video: string; reado
 /** Loudness of the booth partner in an interpreter's ear (design interpretation, section 8). */
 const partnerDb = -12;
 const channelPrefix = "channel:";
-/** A floor speaker counts as speaking from this level of RFC 6464 on, and stops 500 ms after. */
+/** A floor speaker counts as speaking from this level on (-34 dB of full scale), and stops 500 ms after. */
 const speechLevel = 0.02;
 const speechHoldMs = 500;
 const tickMs = 100;
@@ -163,6 +163,8 @@ export class Media {
     return {
       adaptiveStream: key === "main", dynacast: true, stopLocalTrackOnUnpublish: true, disconnectOnPageLeave: true,
       webAudioMix: !volumeWorks(),
+      // Two peer connections: the path that both engines carry; asking for one first would only cost a refused dial.
+      singlePeerConnection: false,
       ...(this.devices.output ? { audioOutput: { deviceId: this.devices.output } } : {}),
     };
   }
@@ -443,7 +445,7 @@ export class Media {
     this.ticker = setInterval(() => {
       n++;
       this.watchdog();
-      if (n % 2 === 0) this.speakers();
+      if (n % 3 === 0) void this.speakers();
       if (n % 20 === 0) void this.health();
     }, tickMs);
   }
@@ -457,12 +459,12 @@ export class Media {
   }
 
   /** Whether a track played a new packet since the last look. */
-  private moved(sid: string, track: RemoteTrack): { moved: boolean; level: number } {
+  private moved(sid: string, track: RemoteTrack): boolean {
     const source = track.receiver?.getSynchronizationSources()[0];
-    if (!source) return { moved: false, level: 0 };
+    if (!source) return false;
     const moved = this.packets.get(sid) !== source.rtpTimestamp;
     this.packets.set(sid, source.rtpTimestamp);
-    return { moved, level: source.audioLevel ?? 0 };
+    return moved;
   }
 
   private watchdog(): void {
@@ -476,14 +478,26 @@ export class Media {
     let packets = false;
     if (armed) {
       for (const pub of room.remoteParticipants.get(channelPrefix + tag)?.audioTrackPublications.values() ?? []) {
-        if (pub.track && this.moved(pub.trackSid, pub.track).moved) packets = true;
+        if (pub.track && this.moved(pub.trackSid, pub.track)) packets = true;
       }
     }
     this.watched = watch(this.watched, armed, packets, Date.now());
     if (this.watched.starved !== this.state.starved) this.report({ kind: "media.starved", starved: this.watched.starved, at: Date.now() });
   }
 
-  private speakers(): void {
+  /** How loud a received track is now, between 0 and 1, by the browser's own statistics: no server need tell. */
+  private async heard(track: RemoteTrack): Promise<number> {
+    let level = 0;
+    const stats = await track.receiver?.getStats();
+    stats?.forEach((row: unknown) => {
+      if (typeof row === "object" && row !== null && "type" in row && row.type === "inbound-rtp" && "audioLevel" in row && typeof row.audioLevel === "number") {
+        level = row.audioLevel;
+      }
+    });
+    return level;
+  }
+
+  private async speakers(): Promise<void> {
     const room = this.rooms.get("main");
     if (!room) return;
     const now = Date.now();
@@ -491,8 +505,7 @@ export class Media {
       if (p.identity.startsWith(channelPrefix)) continue;
       for (const pub of p.audioTrackPublications.values()) {
         if (pub.isMuted || !pub.track) continue;
-        const { moved, level } = this.moved(pub.trackSid, pub.track);
-        if (moved && level > speechLevel) this.spokeAt.set(p.identity, now);
+        if ((await this.heard(pub.track)) > speechLevel) this.spokeAt.set(p.identity, now);
       }
     }
     this.meterOwn();
@@ -501,7 +514,7 @@ export class Media {
     const open = micOpen(this.state);
     if (db > -45 && open) this.spokeAt.set(me, now);
     this.mutedSpeech = db > -38 && !open && !this.state.mine.cough ? this.mutedSpeech + 1 : 0;
-    if (this.mutedSpeech === 4) {
+    if (this.mutedSpeech === 3) {
       this.report({ kind: "say", banner: { key: "muted", level: "info", message: "room.banner.muted", data: {}, until: now + 4000 } });
     }
     const speaking = [...this.spokeAt].filter(([id, at]) => now - at < speechHoldMs && (id === me || room.remoteParticipants.has(id)))
