@@ -143,7 +143,10 @@ func (s *Server) showAppointment(w http.ResponseWriter, r *http.Request, status 
 	p.Again = arranges && (a.State == scheduling.StateNeedsAttention || a.State == scheduling.StateCanceled)
 	for _, seat := range a.Seats {
 		row := pages.PersonRow{Name: name(a, seat), You: seat.Person == v.actor.Person, Role: v.l.T(i18n.ID("role." + string(seat.Role))), Pair: seat.Pair,
-			Answer: v.l.T(i18n.ID("booking.response." + string(seat.Response))), Released: seat.Released, Zone: people[seat.Person].Zone}
+			Released: seat.Released, Zone: people[seat.Person].Zone}
+		if seat.Role == scheduling.RoleInterpreter || seat.Response != scheduling.NeedsAction {
+			row.Answer = v.l.T(i18n.ID("booking.response." + string(seat.Response))) // nobody waits for the others' answers
+		}
 		if seat.Person == a.AnchorPerson {
 			row.Zone = a.AnchorZone
 		}

@@ -23,6 +23,7 @@ const (
 	timesAhead = 14 * 24 * time.Hour // searched from the first day on
 	daysShown  = 7                   // days with times on one page
 	slotsShown = 60                  // times after which no further day begins: a page stays light
+	denseDay   = 24                  // times of a day beyond which only half hours are listed
 	slotsRead  = 14 * 24 * 4         // every quarter of an hour of the range
 )
 
@@ -158,6 +159,10 @@ func (s *Server) searchTimes(ctx context.Context, v *visit, ref scheduling.CaseR
 		return fmt.Errorf("times page: %w", err)
 	}
 	p.Searched, p.Interpreted, p.ZoneVersion = true, answer.Interpreted, answer.ZoneVersion
+	dense := map[string]int{} // times of each day
+	for _, slot := range answer.Slots {
+		dense[slot.Start.In(v.l.Zone()).Format(time.DateOnly)]++
+	}
 	shown := 0
 	for i, slot := range answer.Slots {
 		row := slotRow(v, slot)
@@ -172,6 +177,9 @@ func (s *Server) searchTimes(ctx context.Context, v *visit, ref scheduling.CaseR
 				break
 			}
 			p.Days = append(p.Days, pages.SlotDay{Day: row.Start})
+		}
+		if dense[day] > denseDay && row.Start.In(v.l.Zone()).Minute()%30 != 0 {
+			continue // any other time can be typed
 		}
 		last := &p.Days[len(p.Days)-1]
 		if shown++; slot.Unsocial() {
