@@ -163,12 +163,15 @@ func (a *app) openKeys(context.Context) error {
 }
 
 // openServices wires the rooms from the bottom up.
-func (a *app) openServices(context.Context) (err error) {
+func (a *app) openServices(ctx context.Context) (err error) {
 	tell, err := mail.NewTell(a.pool)
 	if err != nil {
 		return err
 	}
 	a.db = audit.New(audit.Config{Pool: a.pool, Tell: tell})
+	if err := a.db.CheckPolicies(ctx); err != nil {
+		return err
+	}
 	if a.identity, err = identity.New(identity.Config{
 		DB: a.db, RPID: a.cfg.rpID(), RPName: "Consilium", Origins: []string{a.cfg.Origin}, Demo: a.cfg.demo,
 	}); err != nil {

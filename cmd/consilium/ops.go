@@ -6,7 +6,9 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/consilium-health/consilium/credentialing/audit"
 	"github.com/consilium-health/consilium/deploy/migrations"
 )
 
@@ -48,13 +50,21 @@ func runCheck(ctx context.Context, e environment, args []string) error {
 		if err := checkDatabase(ctx, c.DatabaseURL); err != nil {
 			return fmt.Errorf("DATABASE_URL: %w", err)
 		}
+		pool, err := pgxpool.New(ctx, c.DatabaseURL)
+		if err != nil {
+			return fmt.Errorf("DATABASE_URL: %w", err)
+		}
+		defer pool.Close()
+		if err := audit.New(audit.Config{Pool: pool}).CheckPolicies(ctx); err != nil {
+			return err
+		}
 	}
 	fmt.Fprintln(e.out, "\nthe configuration is complete")
 	return nil
 }
 
-// checkDatabase tells whether the database is one that the service may use: the
-// role without powers, the schema of this binary, row policies in force.
+// checkDatabase tells whether the database has the schema of this binary, and the
+// role none of the powers that would bypass it.
 func checkDatabase(ctx context.Context, url string) error {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
@@ -81,30 +91,6 @@ func checkDatabase(ctx context.Context, url string) error {
 	}
 	if version < newest {
 		return fmt.Errorf("schema version %d is older than this binary's %d: run consilium migrate", version, newest)
-	}
-	return unprotected(ctx, conn)
-}
-
-// unprotected refuses a schema in which a table with an organization lacks forced
-// row policies: the second lock of security S4 would be open.
-func unprotected(ctx context.Context, conn *pgx.Conn) error {
-	rows, err := conn.Query(ctx, `
-		select c.relname
-		from pg_class c
-		join pg_attribute a on a.attrelid = c.oid and a.attname = 'organization_id' and not a.attisdropped
-		where c.relkind in ('r', 'p') and c.relnamespace = 'public'::regnamespace
-		  and not (c.relrowsecurity and c.relforcerowsecurity)
-		  and c.relname <> all($1)
-		order by 1`, migrations.PlatformTables)
-	if err != nil {
-		return err
-	}
-	open, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return err
-	}
-	if len(open) > 0 {
-		return fmt.Errorf("row policies are not in force on %v", open)
 	}
 	return nil
 }
