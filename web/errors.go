@@ -96,6 +96,11 @@ func errorTable() []errorRow {
 		{workspace.ErrNotFound, 404, i18n.ErrorNotFoundTitle, i18n.ErrorNotFound, slog.LevelInfo},
 		{workspace.ErrVersion, 409, i18n.ErrorConflictTitle, i18n.ErrorVersion, slog.LevelInfo},
 		{workspace.ErrConflict, 409, i18n.ErrorConflictTitle, i18n.ErrorState, slog.LevelWarn},
+		{workspace.ErrTooLarge, 413, i18n.ErrorTooLargeTitle, i18n.ErrorTooLarge, slog.LevelInfo},
+		{workspace.ErrFileType, 422, i18n.ErrorUnprocessableTitle, i18n.CaseErrorFileType, slog.LevelInfo},
+		{workspace.ErrDamaged, 422, i18n.ErrorUnprocessableTitle, i18n.CaseErrorDamaged, slog.LevelInfo},
+		{workspace.ErrNoScanner, 409, i18n.ErrorConflictTitle, i18n.CaseErrorNoScanner, slog.LevelWarn},
+		{workspace.ErrNoKey, 410, i18n.ErrorNotFoundTitle, i18n.CaseErrorNoKey, slog.LevelWarn},
 
 		// sessions
 		{sessions.ErrNotFound, 404, i18n.ErrorNotFoundTitle, i18n.ErrorNotFound, slog.LevelInfo},
@@ -113,7 +118,13 @@ func (s *Server) row(err error) errorRow {
 	}
 	var refusal *scheduling.Refusal
 	var invalid *identity.Invalid
+	var incomplete *workspace.ErrIncomplete
+	var refused *workspace.Refusal
 	switch {
+	case errors.As(err, &refused):
+		return caseRefusal(err, refused)
+	case errors.As(err, &incomplete):
+		return errorRow{err, 422, i18n.ErrorUnprocessableTitle, i18n.CaseErrorIncomplete, slog.LevelInfo}
 	case errors.As(err, &invalid):
 		return errorRow{err, 422, i18n.ErrorUnprocessableTitle, i18n.ErrorInvalid, slog.LevelInfo}
 	case errors.As(err, &refusal):
