@@ -30,7 +30,7 @@ func (s *Server) roomRoutes() []route {
 var roomTexts = []string{
 	"room.unknown", "room.you", "room.audio_only", "room.muted", "room.speaking", "room.screen_of", "room.pin", "room.gone", "room.host",
 	"room.quality.", "room.network.word.", "room.floor", "room.channel.", "room.duck.", "room.waiting", "room.say.", "room.banner.", "room.notice.",
-	"room.error.", "room.role.", "room.code.", "room.signalled.", "room.paused.", "room.act.", "scope.",
+	"room.error.", "room.role.", "room.code.", "room.signalled.", "room.paused.", "room.act.", "room.mode.", "room.handover.", "scope.",
 }
 
 // roomPage is the door of an appointment: the device check, from which the script
@@ -43,7 +43,7 @@ func (s *Server) roomPage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("room page: %w", err)
 	}
-	p := pages.RoomPage{Role: string(door.Role), Host: door.Host, Start: door.Start, End: door.End, Opens: door.Opens}
+	p := pages.RoomPage{Role: string(door.Role), Host: door.Host, Start: door.Start, End: door.End, Opens: door.Opens, Languages: door.Languages}
 	if p.Layout, err = s.layout(w, r, i18n.RoomTitle); err != nil {
 		return err
 	}

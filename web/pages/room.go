@@ -17,9 +17,10 @@ type RoomPage struct {
 	Closed    RoomClosed
 	Clocks    []RoomClock // start on the clocks of the other parties
 	Place     *RoomPlace  // the question at the door; nil: not asked
-	Messages  string // JSON: the room's texts for the script
-	Back      string // address of the appointment
-	BackTo    string // its words
+	Languages []string    // BCP 47 tags the person works in, best first
+	Messages  string      // JSON: the room's texts for the script
+	Back      string      // address of the appointment
+	BackTo    string      // its words
 }
 
 // RoomClosed says why nobody can enter; "" is open.

@@ -1,8 +1,9 @@
 // The interpreter's desk: on air or not, direction, cough, level, signals.
 import { attr, byId, copy, find, Keyed, show, text } from "./dom.ts";
-import { selfIsInterpreter, type RoomState } from "./state.ts";
+import type { TextID } from "./ids.ts";
+import { never, selfIsInterpreter, type RoomState } from "./state.ts";
 import type { Texts } from "./texts.ts";
-import { signalKinds, type Command } from "./wire.ts";
+import { signalKinds, type Booth, type Command, type ParticipantID } from "./wire.ts";
 
 export interface DeskActs {
   readonly send: (c: Command) => boolean;
@@ -10,10 +11,37 @@ export interface DeskActs {
   readonly level: () => number;
 }
 
+/** What an interpreter may do about a handover now, in the order of the buttons. */
+export function handoverActs(b: Booth, me: ParticipantID, epoch: number): readonly Command[] {
+  const onAir = b.on_air === me;
+  const next = b.next === me;
+  const partner = b.partners[0];
+  switch (b.state) {
+    case "empty": case "idle": case "down": case "overlap": return [];
+    case "live":
+      if (partner === undefined) return [];
+      return onAir ? [{ type: "handover.offer", to: partner, expect_epoch: epoch }] : [{ type: "handover.request", expect_epoch: epoch }];
+    case "offered":
+      return next ? [{ type: "handover.accept", expect_epoch: epoch }, { type: "handover.decline", expect_epoch: epoch }]
+        : onAir ? [{ type: "handover.cancel", expect_epoch: epoch }] : [];
+    case "requested":
+      return onAir ? [{ type: "handover.accept", expect_epoch: epoch }, { type: "handover.decline", expect_epoch: epoch }]
+        : next ? [{ type: "handover.cancel", expect_epoch: epoch }] : [];
+    case "armed":
+      return onAir || next ? [{ type: "handover.switch", expect_epoch: epoch }, { type: "handover.cancel", expect_epoch: epoch }] : [];
+    default: return never(b.state);
+  }
+}
+const actWords: Readonly<Record<string, TextID>> = {
+  "handover.offer": "room.handover.offer", "handover.request": "room.handover.request", "handover.accept": "room.handover.accept",
+  "handover.decline": "room.handover.decline", "handover.cancel": "room.handover.cancel", "handover.switch": "room.handover.switch",
+};
+
 export class Desk {
   private readonly texts: Texts;
   private readonly acts: DeskActs;
   private readonly directions: Keyed<string>;
+  private readonly handover: Keyed<Command>;
   private state: RoomState;
   private timer: ReturnType<typeof setInterval> | null = null;
 
@@ -22,6 +50,9 @@ export class Desk {
     this.acts = acts;
     this.state = state;
     this.directions = new Keyed<string>(byId("directions", HTMLElement), (tag) => this.make(tag), (e, tag) => this.draw(e, tag));
+    this.handover = new Keyed<Command>(byId("handover", HTMLElement), (c) => this.makeAct(c), (e, c) => {
+      e.onclick = () => void this.acts.send(c); // with the epoch of now
+    });
     byId("go-live", HTMLButtonElement).onclick = () => this.toggle();
     const cough = byId("cough", HTMLButtonElement);
     cough.onpointerdown = (e) => {
@@ -81,6 +112,7 @@ export class Desk {
     go.classList.toggle("danger", onAir);
     attr(byId("cough", HTMLElement), "aria-pressed", s.mine.cough ? "true" : "false");
     this.directions.update(s.booth.pair.map((tag) => [tag, tag] as const));
+    this.handover.update(handoverActs(s.booth, s.self?.participant ?? "", s.epoch).map((c) => [c.type, c] as const));
     if (this.timer === null) {
       const bar = byId("desk-level", HTMLMeterElement);
       this.timer = setInterval(() => {
@@ -89,6 +121,13 @@ export class Desk {
     }
   }
 
+  private makeAct(c: Command): HTMLElement {
+    const e = copy("tpl-action");
+    e.dataset["act"] = c.type;
+    const word = actWords[c.type];
+    if (word) text(e, this.texts.t(word));
+    return e;
+  }
   private make(tag: string): HTMLElement {
     const e = copy("tpl-direction");
     e.dataset["out"] = tag;

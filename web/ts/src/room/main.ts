@@ -28,6 +28,7 @@ function start(root: HTMLElement): void {
   const log = (what: string): void => console.info(`room: ${what}`); // never a name, a text or a ticket
   const dispatch = store.dispatch;
 
+  const languages = need("languages").split(" ").filter((l) => l !== "");
   const chosen = "consilium.listens." + need("session");
   const feedURL = new URL(need("feed"), location.href);
   feedURL.protocol = location.protocol === "https:" ? "wss:" : "ws:";
@@ -72,7 +73,11 @@ function start(root: HTMLElement): void {
     const spoken = s.people.find((p) => p.participant === s.self?.participant)?.spoken;
     if (!spoken) return; // the roster is still to come
     keep(chosen, "yes");
-    const tag = s.channels.channels.find((c) => sameLanguage(c.tag, spoken))?.tag;
+    const offered = (tag: string): string | undefined => s.channels?.channels.find((c) => sameLanguage(c.tag, tag))?.tag;
+    // Who works in several languages speaks the one that is interpreted here.
+    const shared = languages.find((l) => offered(l) !== undefined);
+    if (offered(spoken) === undefined && shared !== undefined) feed.send({ type: "spoken.set", tag: shared });
+    const tag = offered(spoken) ?? (shared === undefined ? undefined : offered(shared));
     if (tag !== undefined && listening(s) === "floor") listen(tag);
   };
   const nextLanguage = (): void => {
@@ -103,7 +108,7 @@ function start(root: HTMLElement): void {
       save({ duckDb: db });
       dispatch({ kind: "mine", change: { duckDb: db } });
     },
-  }, store.state);
+  }, store.state, languages);
   const desk = new Desk(texts, { send, cough, level: () => media.level() }, store.state);
   const bar = new Bar(texts, {
     mic: () => setMic(!store.state.mine.mic),

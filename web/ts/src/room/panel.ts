@@ -4,7 +4,7 @@ import { attr, byId, copy, find, Keyed, show, text } from "./dom.ts";
 import { ducks } from "./ducking.ts";
 import { listening, selfIsInterpreter, type Banner, type Event, type RoomState, type Tab } from "./state.ts";
 import { initials, type Texts } from "./texts.ts";
-import type { Channel, Chat, Command, Person, Waiting } from "./wire.ts";
+import type { Channel, Chat, Command, Mode, Person, Waiting } from "./wire.ts";
 
 const tabs: readonly Tab[] = ["language", "people", "chat"];
 
@@ -15,20 +15,27 @@ export interface Act {
   readonly duck: (db: number) => void;
 }
 
+function other(m: Mode): Mode {
+  return m === "simultaneous" ? "consecutive" : "simultaneous";
+}
+
 interface Choice { readonly tag: string; readonly channel: Channel | null }
 
 export class Panel {
   private readonly texts: Texts;
   private readonly act: Act;
+  private readonly languages: readonly string[]; // the person works in
   private readonly channels: Keyed<Choice>;
   private readonly people: Keyed<Person>;
   private readonly waiting: Keyed<Waiting>;
   private readonly lines: Keyed<Chat>;
   private readonly banners: Keyed<Banner>[];
+  private proposed: Mode | "" = ""; // what this person proposed
   private state: RoomState;
 
-  constructor(texts: Texts, act: Act, state: RoomState) {
+  constructor(texts: Texts, act: Act, state: RoomState, languages: readonly string[]) {
     this.texts = texts;
+    this.languages = languages;
     this.act = act;
     this.state = state;
     this.channels = new Keyed<Choice>(byId("channels", HTMLElement), (c) => this.makeChannel(c), (e, c) => this.drawChannel(e, c));
@@ -37,6 +44,15 @@ export class Panel {
     this.lines = new Keyed<Chat>(byId("chat", HTMLElement), (c) => this.makeLine(c), () => undefined);
     this.banners = [...document.querySelectorAll<HTMLElement>("[data-banners]")].map(
       (root) => new Keyed<Banner>(root, (b) => this.makeBanner(b), (e, b) => this.drawBanner(e, b)));
+    byId("spoken", HTMLSelectElement).onchange = () => act.send({ type: "spoken.set", tag: byId("spoken", HTMLSelectElement).value });
+    byId("mode-propose", HTMLButtonElement).onclick = () => {
+      const c = this.state.channels;
+      if (c && act.send({ type: "mode.propose", mode: other(c.mode), expect_epoch: this.state.epoch })) this.proposed = other(c.mode);
+    };
+    byId("mode-agree", HTMLButtonElement).onclick = () => {
+      const c = this.state.channels;
+      if (c?.proposed) act.send({ type: "mode.confirm", mode: c.proposed, expect_epoch: this.state.epoch });
+    };
     this.wireTabs();
     this.wireChat();
     const duck = byId("duck", HTMLInputElement);
@@ -127,7 +143,41 @@ export class Panel {
     const duck = byId("duck", HTMLInputElement);
     const db = s.mine.duckDb;
     attr(duck, "aria-valuetext", db === -Infinity ? this.texts.t("room.duck.off") : this.texts.t("room.duck.value", { Percent: Math.round(100 * 10 ** (db / 20)) }));
+    this.drawSpoken(s);
+    this.drawMode(s);
     this.channels.update([["floor", { tag: "floor", channel: null }], ...(c?.channels ?? []).map((ch): [string, Choice] => [ch.tag, { tag: ch.tag, channel: ch }])]);
+  }
+  /** The languages that one may speak here: one's own, and those that are interpreted. */
+  private drawSpoken(s: RoomState): void {
+    const select = byId("spoken", HTMLSelectElement);
+    const own = s.people.find((p) => p.participant === s.self?.participant)?.spoken ?? "";
+    const tags = [...new Set([...this.languages, ...(s.channels?.channels.map((c) => c.tag) ?? []), own])].filter((t) => t !== "");
+    show(byId("spoken-field", HTMLElement), (s.channels?.channels.length ?? 0) > 0 && !selfIsInterpreter(s) && s.self?.role !== "coordinator");
+    if (select.dataset["tags"] !== tags.join(" ")) {
+      select.dataset["tags"] = tags.join(" ");
+      select.replaceChildren(...tags.map((t) => {
+        const o = document.createElement("option");
+        o.value = t;
+        o.textContent = this.texts.languageName(t);
+        return o;
+      }));
+    }
+    if (document.activeElement !== select && select.value !== own) select.value = own;
+  }
+  private drawMode(s: RoomState): void {
+    const c = s.channels;
+    const leads = s.people.some((p) => p.participant === s.self?.participant && p.host) || s.booth?.self === "on_air";
+    const root = byId("mode", HTMLElement);
+    show(root, c !== null && c.channels.length > 0 && leads);
+    if (!c) return;
+    attr(root, "data-proposed", c.proposed);
+    attr(root, "data-mode", c.mode);
+    if (c.proposed === "") this.proposed = "";
+    text(byId("mode-word", HTMLElement), c.proposed !== "" ? this.texts.t(`room.mode.proposed_${c.proposed}`) : this.texts.t(`room.mode.${c.mode}`));
+    const propose = byId("mode-propose", HTMLButtonElement);
+    show(propose, c.proposed === "");
+    text(propose, this.texts.t(`room.mode.to_${other(c.mode)}`));
+    show(byId("mode-agree", HTMLElement), c.proposed !== "" && this.proposed !== c.proposed);
   }
   private makeChannel(c: Choice): HTMLElement {
     const e = copy("tpl-channel");

@@ -64,7 +64,7 @@ export interface Channels {
 }
 export interface Booth {
   readonly type: "booth"; readonly epoch: number; readonly pair: readonly string[]; readonly state: BoothState;
-  readonly out: string; readonly on_air: ParticipantID; readonly self: BoothSelf; readonly muted: boolean;
+  readonly out: string; readonly on_air: ParticipantID; readonly next: ParticipantID; readonly self: BoothSelf; readonly muted: boolean;
   readonly partners: readonly ParticipantID[];
 }
 export interface Chat {
@@ -100,12 +100,15 @@ export type Command =
   | { type: "go_live" | "stop"; expect_epoch: number }
   | { type: "direction.set"; out: string; expect_epoch: number }
   | { type: "mode.propose" | "mode.confirm"; mode: Mode; expect_epoch: number }
+  | { type: "handover.offer"; to: ParticipantID; expect_epoch: number }
+  | { type: HandoverAct; expect_epoch: number }
   | { type: "mute"; muted: boolean }
   | { type: "cough"; on: boolean }
   | { type: "chat.say"; room: "main" | "aside"; text: string }
   | { type: "hand"; raised: boolean }
   | { type: "signal"; kind: SignalKind };
 
+export type HandoverAct = "handover.request" | "handover.accept" | "handover.decline" | "handover.cancel" | "handover.switch";
 export const signalKinds = ["slow_down", "repeat", "pause", "louder", "one_at_a_time", "sound_problem"] as const;
 export type SignalKind = (typeof signalKinds)[number];
 
@@ -244,7 +247,7 @@ export function parseBooth(f: Fields): Booth {
     type: "booth", epoch: number(f, "epoch"),
     pair: list(f, "pair", word),
     state: oneOf(f, "state", ["empty", "idle", "live", "offered", "requested", "armed", "overlap", "down"]),
-    out: optional(f, "out"), on_air: optional(f, "on_air"), self: oneOf(f, "self", ["standby", "on_air", "ready", "lost"]),
+    out: optional(f, "out"), on_air: optional(f, "on_air"), next: optional(f, "next"), self: oneOf(f, "self", ["standby", "on_air", "ready", "lost"]),
     muted: flag(f, "muted"), partners: list(f, "partners", word),
   };
 }
