@@ -372,7 +372,6 @@ func changes(q *Question, held *Credentials, from, to time.Time) []time.Time {
 		}
 	}
 	if c := held.ExclusionCheckedAt; c != nil {
-		add(*c)
 		for _, days := range q.Rules.checkDays {
 			add(c.Add(time.Duration(days)*day + time.Nanosecond)) // see ageDays
 		}

@@ -145,8 +145,9 @@ func judge(q *Question, held *Credentials) *judged {
 	if held.Languages != nil {
 		s["languages"] = listOf(held.Languages)
 	}
-	if c := held.ExclusionCheckedAt; c != nil && !c.After(at) {
-		s["exclusion_check_age_days"] = types.Int(ageDays(at.Sub(*c)))
+	if c := held.ExclusionCheckedAt; c != nil {
+		// A check after the instant asked about is no older than it.
+		s["exclusion_check_age_days"] = types.Int(max(0, ageDays(at.Sub(*c))))
 	}
 	j.specialist = mapOf(s)
 	if q.Consents != nil {

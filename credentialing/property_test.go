@@ -129,3 +129,20 @@ func TestStatesOfWork(t *testing.T) {
 		}
 	}
 }
+
+// TestCheckJustAfterTheInstantCounts: a form's time has no seconds, so the lists may
+// have been looked into moments after the instant asked about.
+func TestCheckJustAfterTheInstantCounts(t *testing.T) {
+	v := vectorsOf(t)[6]
+	q := v.question(starter())
+	after := q.At.Add(20 * time.Second)
+	held := v.Specialist
+	held.ExclusionCheckedAt = &after
+	if d := Evaluate(q, held); d.Decision != Permit {
+		t.Errorf("%s %v", d.Decision, d.Reasons)
+	}
+	held.ExclusionCheckedAt = nil
+	if d := Evaluate(q, held); d.Decision != Deny {
+		t.Errorf("never checked: %s", d.Decision)
+	}
+}

@@ -538,6 +538,18 @@ func (s *Server) showCredential(w http.ResponseWriter, r *http.Request, status i
 			Source: e.Source, At: e.CapturedAt, SHA256: e.SHA256})
 		p.Files = append(p.Files, pages.Option{Value: e.SHA256, Text: e.Source + " (" + e.SHA256[:12] + ")"})
 	}
+	if p.MayVerify {
+		p.Form.Prefill("status", string(credentialing.StatusActive))
+		p.Form.Prefill("source", c.Issuer)
+		method := methods[0]
+		if c.Kind == credentialing.KindMalpractice {
+			method = "certificate" // enough for cover, which has no register
+		}
+		p.Form.Prefill("method", method)
+		if n := len(p.Files); n > 0 {
+			p.Form.Prefill("shows", p.Files[n-1].Value)
+		}
+	}
 	if v := c.Verification; v != nil {
 		p.Answer = &pages.AnswerView{Verification: string(v.ID), Verifier: names[v.Verifier], Approver: names[v.Approver],
 			Method: i18n.ID("officer.method." + v.Method), Result: i18n.ID("officer.result." + string(v.Result)), Status: i18n.ID("officer.status." + string(v.SourceStatus)),
@@ -594,7 +606,8 @@ func (s *Server) tryQuestion(w http.ResponseWriter, r *http.Request) error {
 	l, actor := localizer(r), actorOf(r)
 	f := pages.Form{Values: r.URL.Query()}
 	asked := f.Values.Has("activity")
-	f.Prefill("at", s.now().In(l.Zone()).Format(localTime))
+	// The next full minute: nothing of what is on file is younger than that.
+	f.Prefill("at", s.now().Add(time.Minute).In(l.Zone()).Format(localTime))
 	p := pages.TryPage{Unverified: s.unverifiedNotice()}
 	if err := s.tryChoices(r.Context(), actor, l, &p); err != nil {
 		return err
@@ -698,7 +711,11 @@ func (s *Server) tryAnswer(l *i18n.Localizer, d credentialing.Determination, rul
 	say := func(codes []string) (out []pages.ReasonRow) {
 		for _, code := range codes {
 			e := s.d.Credentialing.Explain(code)
-			out = append(out, pages.ReasonRow{Code: code, Sentence: l.Sentence(e.MessageID, e.Data), RuleText: e.RuleText, Source: e.Source, URL: e.SourceURL})
+			row := pages.ReasonRow{Code: code, Sentence: l.Sentence(e.MessageID, e.Data), RuleText: e.RuleText, Source: e.Source, URL: e.SourceURL}
+			if id, ok := e.Data["Credential"].(string); ok {
+				row.Href, row.Code = "/credentials/"+id, ""
+			}
+			out = append(out, row)
 		}
 		return out
 	}
