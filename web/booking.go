@@ -28,8 +28,8 @@ func (s *Server) bookingRoutes() []route {
 		{http.MethodPost, "/appointments/{appointment}/resend", member, s.resendInvitation},
 		{http.MethodGet, "/availability", member, s.hoursPage},
 		{http.MethodPost, "/availability", member, s.saveHours},
-		{http.MethodGet, "/invite/{token}", everyone, s.invitePage},
-		{http.MethodPost, "/invite/{token}", everyone, s.redeemInvite},
+		{http.MethodGet, "/invite/{token}", everyone, s.slowly(s.invitePage)},
+		{http.MethodPost, "/invite/{token}", everyone, s.slowly(s.redeemInvite)},
 	}
 }
 

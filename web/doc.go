@@ -28,7 +28,8 @@
 //
 // The third field says who may come in at all: everyone, someone (signed in, also a
 // guest by a link), member (no guest), holding(identity.RoleOfficer, …). Whoever is
-// not signed in is sent to sign in and comes back. The service behind asks again, for
+// not signed in is sent to sign in and comes back. A way in (a link, a sign-in) is
+// wrapped in s.slowly, which limits the tries of an address. The service behind asks again, for
 // the object. GET changes nothing.
 //
 // # Handler

@@ -26,6 +26,7 @@ var (
 	errTooLarge    = errors.New("web: too large")
 	errBadForm     = errors.New("web: unreadable form")
 	errInvite      = errors.New("web: invitation is not valid")
+	errTooMany     = errors.New("web: too many tries")
 	errPanic       = errors.New("web: panic")
 	errGone        = errors.New("web: reader gone")
 )
@@ -50,6 +51,7 @@ func errorTable() []errorRow {
 		{errLoopback, 403, i18n.ErrorForbiddenTitle, i18n.ErrorLoopback, slog.LevelWarn},
 		{errTooLarge, 413, i18n.ErrorTooLargeTitle, i18n.ErrorTooLarge, slog.LevelInfo},
 		{errInvite, 404, i18n.ErrorInviteTitle, i18n.ErrorInvite, slog.LevelInfo},
+		{errTooMany, 429, i18n.ErrorTooManyTitle, i18n.ErrorTooMany, slog.LevelWarn},
 		{errBadForm, 400, i18n.ErrorUnprocessableTitle, i18n.ErrorInvalid, slog.LevelInfo},
 
 		// identity

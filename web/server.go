@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -34,6 +35,8 @@ type Deps struct {
 	// ConnectSrc are origins that scripts may connect to beside our own: the address
 	// of a media cluster. The embedded engine needs none.
 	ConnectSrc []string
+	// TrustedProxies are the peers whose X-Forwarded-For is believed; nil: nobody's.
+	TrustedProxies []netip.Prefix
 	// Demo opens /demo and /outbox and shows the banner.
 	Demo bool
 	// Cast lists the people of the demonstration in order of the story.
@@ -66,6 +69,7 @@ type Server struct {
 	secure bool // https
 	log    *slog.Logger
 	errors []errorRow
+	ways   *limiter // into the house
 }
 
 // New returns the handler of all pages. It panics when the binary was built with a
@@ -92,6 +96,7 @@ func newServer(d Deps) *Server {
 	}
 	s := &Server{d: d, i18n: b, assets: newAssets(), public: u, secure: u.Scheme == "https", log: d.Log}
 	s.errors = errorTable()
+	s.ways = newLimiter(d.Clock, triesPerSec, triesBurst)
 	if !s.assets.has("dist/app.js") {
 		s.log.Warn("built without the browser bundle: run npm ci && npm run build in web/ts")
 	}

@@ -183,4 +183,6 @@ const (
 	EnrollTitle              ID = "enroll.title"
 	EnrollIntro              ID = "enroll.intro"
 	EnrollExplain            ID = "enroll.explain"
+	ErrorTooManyTitle        ID = "error.too_many.title"
+	ErrorTooMany             ID = "error.too_many"
 )
