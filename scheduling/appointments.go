@@ -245,7 +245,9 @@ func MayCancel(actor identity.Actor, a Appointment) bool {
 }
 
 // Arranges tells whether the actor searches and books for a clinic.
-func Arranges(actor identity.Actor, clinic identity.OrganizationID) bool { return arranges(actor, clinic) }
+func Arranges(actor identity.Actor, clinic identity.OrganizationID) bool {
+	return arranges(actor, clinic)
+}
 
 // Accept is the interpreter's yes to the seat and the promise of confidentiality
 // named by Attestation. With the last yes that was waited for the appointment is

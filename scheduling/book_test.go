@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"pgregory.net/rapid"
 
+	"github.com/consilium-health/consilium/credentialing"
 	"github.com/consilium-health/consilium/credentialing/audit"
 	"github.com/consilium-health/consilium/credentialing/identity"
 )
@@ -353,6 +356,65 @@ func TestBookIsForThoseWhoArrangeForTheClinic(t *testing.T) {
 		}
 	}
 	w.empty()
+}
+
+func TestNothingIsBookedForACaseThatIsOver(t *testing.T) {
+	w := newWorld(t)
+	start := w.first()
+	f := w.cases.facts[w.ref]
+	f.Over = true
+	w.cases.facts[w.ref] = f
+	if _, err := w.s.Book(ctx, w.otieno(), w.request(start)); !errors.Is(err, ErrState) {
+		t.Errorf("got %v, want ErrState", err)
+	}
+	w.empty()
+}
+
+// The search for busy ranges stays on the index however often it ran: a generic plan
+// must not read the table.
+func TestBusyUsesTheIndexInAGenericPlan(t *testing.T) {
+	w := newWorld(t)
+	a := w.book()
+	w.admin(`insert into person (id, name, language, languages, zone, created_at)
+		select gen_random_uuid(), 'Somebody', 'en', '{en}', 'UTC', now() from generate_series(1, 400)`)
+	w.admin(`insert into seat (id, organization_id, appointment_id, person_id, role, required, during, kind, response, leg)
+		select gen_random_uuid(), $1, $2, p.id, 'observer', false, tstzrange(t, t + interval '30 min'), 'booking', 'accepted', 0
+		from person p, generate_series(now(), now() + interval '40 hours', interval '1 hour') t
+		where p.name = 'Somebody' and not exists (select from seat s where s.person_id = p.id)
+		on conflict do nothing`, string(a.Organization), string(a.ID))
+	w.admin(`analyze seat`)
+	conn, err := pgx.Connect(ctx, w.db.AdminURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, `set plan_cache_mode = force_generic_plan`); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := conn.Query(ctx, `explain select s.during
+		from unnest(array[$1]::uuid[]) as p(id)
+		join lateral (select seat.during from seat where seat.person_id = p.id and seat.during && tstzrange($2, $3) and seat.released_at is null) s on true`,
+		string(w.claire), a.StartAt, a.End())
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plan := strings.Join(lines, "\n"); !strings.Contains(plan, "seat_no_overlap") || strings.Contains(plan, "Seq Scan") {
+		t.Errorf("plan:\n%s", plan)
+	}
+}
+
+func BenchmarkSearch(b *testing.B) {
+	w := credentialed(b, credentialing.Date(2027, 5, 31))
+	b.ResetTimer()
+	for range b.N {
+		if _, err := w.s.Search(ctx, w.otieno(), w.search()); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
 
 // What is offered can be booked (S3), whatever hours, buffers, notice, licenses and

@@ -32,6 +32,9 @@ type Facts struct {
 	LocalPhysician identity.PersonID
 	// Assigned is the specialist the case is assigned to; "" if nobody is.
 	Assigned identity.PersonID
+	// Over tells that nothing more is to be booked for the case: it is closed or
+	// withdrawn.
+	Over bool
 	// Specialty is the code of the specialty that is asked.
 	Specialty string
 	// Context is what credentialing must know of the case, its consents narrowed to

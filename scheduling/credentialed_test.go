@@ -13,7 +13,7 @@ import (
 // credentialed replaces the tests' own rules and directory by the real services, with
 // what the standing cast has on file: Prof. Tremblay may join visits in Kenya until a
 // date, Dr Otieno decides, Layla Aziz interprets, Yusuf Farah's certificate has ended.
-func credentialed(t *testing.T, registrationEnds credentialing.Moment) *world {
+func credentialed(t testing.TB, registrationEnds credentialing.Moment) *world {
 	w := newWorld(t)
 	must := func(err error) {
 		t.Helper()

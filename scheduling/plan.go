@@ -90,6 +90,9 @@ func (s *Service) plan(ctx context.Context, tx *audit.Tx, actor identity.Actor, 
 	if err := audit.Enter(ctx, tx, audit.Scope{Organization: string(facts.Organization), Person: string(actor.Person)}); err != nil {
 		return nil, err
 	}
+	if facts.Over {
+		return nil, fmt.Errorf("case %s is over: %w", w.ref, ErrState)
+	}
 	if facts.LocalPhysician == "" {
 		return nil, fmt.Errorf("%w: the case has no local physician", ErrInvalidRequest)
 	}

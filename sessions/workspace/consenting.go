@@ -256,5 +256,5 @@ func (s *Service) Facts(ctx context.Context, tx *audit.Tx, ref scheduling.CaseRe
 		return scheduling.Facts{}, err
 	}
 	return scheduling.Facts{Organization: c.Organization, Patient: c.Patient.Person, PatientLanguages: c.Languages,
-		PatientZone: c.Zone, LocalPhysician: c.Responsible, Specialty: c.Specialty, Context: cc}, nil
+		PatientZone: c.Zone, LocalPhysician: c.Responsible, Assigned: c.Specialist, Over: c.State.Over(), Specialty: c.Specialty, Context: cc}, nil
 }
