@@ -17,6 +17,9 @@ import { Store } from "./store.ts";
 import { readMessages, Texts } from "./texts.ts";
 import type { Command, Ticket } from "./wire.ts";
 
+/** How long the media client may try by itself: two waits of its own for an answer. */
+const giveUpMs = 10_000;
+
 interface Entered { readonly mic: boolean; readonly camera: boolean; readonly check: Omit<CheckResult, "prefs"> }
 
 function start(root: HTMLElement): void {
@@ -181,6 +184,7 @@ function start(root: HTMLElement): void {
   });
 
   let told = false;
+  let liveTries = 0;
   let retry: ReturnType<typeof setTimeout> | null = null;
   const effects = (s: RoomState, before: RoomState, e: Event): void => {
     if (e.kind === "feed.link" && e.link !== "up") told = false;
@@ -213,6 +217,14 @@ function start(root: HTMLElement): void {
       setTimeout(() => feed.close(), 200);
       wake.release();
     }
+    // Whoever goes live in the moment of coming in is a little ahead of their microphone.
+    if (e.kind === "feed" && e.message.type === "error" && e.message.command === "go_live" && e.message.code === "no_source" && liveTries < 6) {
+      liveTries++;
+      setTimeout(() => {
+        if (store.state.booth?.self !== "on_air") desk.toggle();
+      }, 500);
+    }
+    if (e.kind === "feed" && e.message.type === "done" && e.message.command === "go_live") liveTries = 0;
     // The engine let go of us though the session did not: ask for a fresh ticket.
     for (const key of ["main", "booth"] as const) {
       if (s.phase.kind === "live" && s.media[key] === "failed" && before.media[key] !== "failed" && retry === null) {
@@ -227,10 +239,23 @@ function start(root: HTMLElement): void {
     if (s !== before) media.apply(s);
   };
 
+  const lostSince = new Map<"main" | "booth", number>();
   setInterval(() => {
     dispatch({ kind: "tick", at: Date.now() });
     if (store.state.waiting.length > 0) panel.update(store.state); // minutes go by
     const again = store.state;
+    // The client heals a broken connection within seconds; one that is still lost while the feed works is made anew.
+    for (const key of ["main", "booth"] as const) {
+      if (again.media[key] !== "lost" && again.media[key] !== "connecting") lostSince.delete(key);
+      else if (again.phase.kind === "live" && again.feed === "up") {
+        const since = lostSince.get(key) ?? Date.now();
+        lostSince.set(key, since);
+        if (Date.now() - since > giveUpMs) {
+          lostSince.delete(key);
+          void media.abandon(key);
+        }
+      }
+    }
     // A renewal that came to nothing is asked for again.
     if (again.phase.kind === "live" && again.feed === "up" && retry === null && (again.media.main === "failed" || again.media.booth === "failed")) {
       feed.send({ type: "ticket.renew" });

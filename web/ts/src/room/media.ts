@@ -152,6 +152,16 @@ export class Media {
     if (this.rooms.size === 0) this.stopTicks();
   }
 
+  /** Gives up a connection that does not heal by itself; a fresh ticket makes a new one. */
+  async abandon(key: RoomKey): Promise<void> {
+    if (!this.rooms.has(key)) return;
+    this.log(`media ${key} given up`);
+    this.serials.set(key, (this.serials.get(key) ?? 0) + 1);
+    const gone = this.drop(key);
+    this.report({ kind: "media.link", room: key, link: "failed", at: Date.now() });
+    await gone;
+  }
+
   /** What a test or a bug report may ask: how loud each track is played, in dB. */
   loudnesses(): Record<string, number> {
     const out: Record<string, number> = {};

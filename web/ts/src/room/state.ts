@@ -226,7 +226,10 @@ function received(s: RoomState, m: Message, at: number): RoomState {
       });
     case "signal":
       return banner(s, { key: "signal." + m.kind, level: "warn", message: "room.signalled." + m.kind, data: {}, until: at + noticeMs });
-    case "done": return m.epoch > s.epoch ? { ...s, epoch: m.epoch } : s;
+    case "done": {
+      const next = unbanner(s, "error." + m.command); // what went wrong before works now
+      return m.epoch > s.epoch ? { ...next, epoch: m.epoch } : next;
+    }
     case "error": {
       const next = { ...s, epoch: m.epoch > 0 ? m.epoch : s.epoch, wish: m.command === "listen.set" ? "" : s.wish };
       return banner(next, {
