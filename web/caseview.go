@@ -36,7 +36,7 @@ func (s *Server) showCase(w http.ResponseWriter, r *http.Request, status int, f 
 	}
 	if d := view.Advising; d != nil {
 		if d.Allowed() {
-			p.Scope = s.scopeLines(v.l, *d)
+			p.Scope = append([]pages.CaseReason{{Sentence: v.l.T(i18n.CaseScopeAdvise)}, {Sentence: v.l.T(i18n.CaseScopeNoOrders)}}, s.scopeLines(v.l, *d)...)
 		} else {
 			p.Closed = []pages.CaseReason{s.reason(v.l, d.Lead())}
 		}
@@ -205,9 +205,6 @@ func (s *Server) showTriage(w http.ResponseWriter, r *http.Request, status int, 
 		if c.Advise.Allowed() {
 			for _, name := range c.MissingFirst {
 				row.Before = append(row.Before, s.sentence(v.l, "before:"+name))
-			}
-			for _, limit := range c.Advise.Limits {
-				row.Limits = append(row.Limits, s.sentence(v.l, "limit:"+limit))
 			}
 			p.May = append(p.May, row)
 			continue

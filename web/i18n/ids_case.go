@@ -137,6 +137,8 @@ const (
 	CaseViewSpecialist              ID = "case.view.specialist"
 	CaseViewNoSpecialist            ID = "case.view.no_specialist"
 	CaseViewScope                   ID = "case.view.scope"
+	CaseScopeAdvise                 ID = "case.scope.advise"
+	CaseScopeNoOrders               ID = "case.scope.no_orders"
 	CaseViewFiles                   ID = "case.view.files"
 	CaseViewNoFiles                 ID = "case.view.no_files"
 	CaseViewFileLine                ID = "case.view.file_line"

@@ -120,7 +120,6 @@ type CaseCandidate struct {
 	Before    []string
 	Lead      CaseReason
 	All       []string
-	Limits    []string
 }
 
 // CaseIdentityPage shows who the patient is.

@@ -2959,7 +2959,7 @@ func caseConsentsCard(p CasePage) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			for _, c := range p.inForce() {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 239, "<li class=\"row\">")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 239, "<li class=\"iconed\">")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

@@ -151,7 +151,8 @@ function start(): void {
       const button = event.submitter instanceof HTMLButtonElement ? event.submitter.value : "passkey";
       const label = new FormData(form).get("label");
       void attempt(say, async () => {
-        location.assign(await enroll(button === "demonstration" ? "demonstration" : "passkey", text(label), form.dataset["token"]));
+        const to = await enroll(button === "demonstration" ? "demonstration" : "passkey", text(label), form.dataset["token"]);
+        location.assign(form.dataset["next"] ?? to); // a page that asked for a key goes on
       });
     });
   }
