@@ -110,6 +110,7 @@ const (
 	RoomKeyAll             ID = "room.key.all"
 	RoomTrust              ID = "room.trust"
 	RoomTrustRecorded      ID = "room.trust_recorded"
+	RoomTrustConsent       ID = "room.trust_consent"
 	RoomControls           ID = "room.controls"
 	RoomMute               ID = "room.mute"
 	RoomUnmute             ID = "room.unmute"

@@ -68,6 +68,7 @@ export class Bar {
     const recording = s.consent?.recording === true;
     text(trust, (recording ? trust.dataset["on"] : trust.dataset["off"]) ?? "");
     attr(byId("trust", HTMLElement), "data-recording", recording ? "yes" : "no");
+    show(byId("trust-consent", HTMLElement), s.consent?.items.some((i) => i.purpose === "live_consult" && i.given) === true);
     const quality = s.slow ? "poor" : s.self ? (s.tracks[s.self.participant]?.quality ?? "unknown") : "unknown";
     const network = byId("network", HTMLElement);
     show(network, s.phase.kind === "live" && quality !== "unknown");
@@ -90,7 +91,6 @@ export class Bar {
   /** Since the appointment's start, or since one came in when that was earlier. */
   private clock(): void {
     if (this.since === 0) return;
-    const began = Math.min(Math.max(this.since, this.start), Date.now());
-    text(byId("elapsed", HTMLElement), elapsed(Date.now() - (this.start < this.since ? this.start : began)));
+    text(byId("elapsed", HTMLElement), elapsed(Date.now() - Math.min(this.since, this.start)));
   }
 }

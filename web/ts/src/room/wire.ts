@@ -72,7 +72,8 @@ export interface Chat {
   readonly name: string; readonly text: string; readonly language: string; readonly at: string;
 }
 export interface Scope { readonly type: "scope"; readonly sentences: readonly ScopeSentence[]; readonly acts: Readonly<Record<string, boolean>> }
-export interface Consent { readonly type: "consent"; readonly recording: boolean; readonly items: readonly unknown[] }
+export interface ConsentItem { readonly purpose: string; readonly given: boolean }
+export interface Consent { readonly type: "consent"; readonly recording: boolean; readonly items: readonly ConsentItem[] }
 export interface Notice {
   readonly type: "notice"; readonly code: string; readonly message_id: string; readonly data: Data; readonly level: Level;
 }
@@ -273,7 +274,13 @@ export function parseScope(f: Fields): Scope {
   };
 }
 export function parseConsent(f: Fields): Consent {
-  return { type: "consent", recording: flag(f, "recording"), items: list(f, "items", (v) => v) };
+  return {
+    type: "consent", recording: flag(f, "recording"),
+    items: list(f, "items", (v) => {
+      const c = fields(v, "items");
+      return { purpose: text(c, "purpose"), given: flag(c, "given") };
+    }),
+  };
 }
 export function parseNotice(f: Fields): Notice {
   return {
