@@ -132,7 +132,7 @@ func system(a identity.Actor) bool { return a.Person == "" && a.Job != "" }
 
 // change records what others must look at again.
 func (s *Service) change(ctx context.Context, tx *audit.Tx, person identity.PersonID, place, cause string, from time.Time) error {
-	return insertChange(ctx, tx, person, place, cause, from)
+	return RecordChange(ctx, tx, Change{Person: person, Place: place, Cause: cause, From: from})
 }
 
 // EnterClaim records what a person holds, as said by themselves, an officer or an
@@ -303,7 +303,7 @@ func (s *Service) decide(ctx context.Context, actor identity.Actor, id Verificat
 				return err
 			}
 			tx.Append(ev)
-			return nil
+			return s.change(ctx, tx, v.subject, "", "returned", tx.Now())
 		}
 		if v.evidence == nil {
 			return ErrEvidenceMissing
@@ -490,7 +490,7 @@ func (s *Service) AddAgreement(ctx context.Context, actor identity.Actor, a Agre
 		ev.Objects = map[string]string{"agreement": string(a.ID), "from": string(a.From), "to": string(a.To)}
 		ev.Reason = a.Ground
 		tx.Append(ev)
-		return nil
+		return RecordChange(ctx, tx, Change{Organization: a.From, Cause: "agreement", From: a.ValidFrom})
 	})
 	return a.ID, err
 }
@@ -511,7 +511,7 @@ func (s *Service) EndAgreement(ctx context.Context, actor identity.Actor, id Agr
 		ev := actor.Event("agreement.ended")
 		ev.Objects = map[string]string{"agreement": string(id), "from": string(a.From), "to": string(a.To)}
 		tx.Append(ev)
-		return nil
+		return RecordChange(ctx, tx, Change{Organization: a.From, Cause: "agreement"})
 	})
 }
 
@@ -544,7 +544,7 @@ func (s *Service) AddFacilityLicense(ctx context.Context, actor identity.Actor, 
 		ev.Objects = map[string]string{"facility_license": string(l.ID), "organization": string(l.Organization)}
 		ev.Jurisdiction = l.Jurisdiction
 		tx.Append(ev)
-		return s.change(ctx, tx, "", l.Jurisdiction, "facility-license", l.ValidFrom)
+		return RecordChange(ctx, tx, Change{Organization: l.Organization, Place: l.Jurisdiction, Cause: "facility-license", From: l.ValidFrom})
 	})
 	return l.ID, err
 }

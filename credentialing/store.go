@@ -107,14 +107,6 @@ func loadEditions(ctx context.Context, tx *audit.Tx, editions []Edition) (map[st
 	return files, nil
 }
 
-func insertChange(ctx context.Context, tx *audit.Tx, person identity.PersonID, place, cause string, from time.Time) error {
-	_, err := tx.Exec(ctx, `
-		insert into credential_change (id, person_id, place, cause, from_at, recorded_at)
-		values (@id, @person, @place, @cause, @from, @now)`,
-		pgx.StrictNamedArgs{"id": newID(), "person": null(person), "place": null(place), "cause": cause, "from": from, "now": tx.Now()})
-	return mapped("record a change", err)
-}
-
 func findCredential(ctx context.Context, tx *audit.Tx, r ClaimRequest) (CredentialID, error) {
 	var id CredentialID
 	err := tx.QueryRow(ctx, `

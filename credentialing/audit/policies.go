@@ -12,11 +12,12 @@ import (
 // platformWide are the tables whose organization_id says for whom, not whose: people,
 // their roles and what is on file about them are known on the whole platform;
 // leaves and determinations hold ids and codes only.
-var platformWide = []string{"audit_leaf", "role_grant", "login", "facility_license", "determination"}
+var platformWide = []string{"audit_leaf", "role_grant", "login", "facility_license", "determination", "credential_change"}
 
 // asOwner are the functions that look past the policies, each answering a question
-// that tells nothing of whose the rows are.
-var asOwner = []string{"busy"}
+// that tells nothing of whose the rows are or, for the job that looks at bookings
+// again, of what they are.
+var asOwner = []string{"busy", "mark_reviews", "mark_all_reviews", "reviews_due"}
 
 // CheckPolicies says what is wrong with the second lock of the database as the
 // application sees it, nil when nothing is: a role that skips row policies, a table
