@@ -340,3 +340,26 @@ func TestRepeatedJobIsOneMessage(t *testing.T) {
 		t.Errorf("%d messages, want 1", len(got))
 	}
 }
+
+func TestEveryEventIsWrittenInEveryLanguageWithoutTheName(t *testing.T) {
+	c := newClinic(t, func(o *Outbox) Sender { return o })
+	w, err := NewWorker(Config{People: c.identity, Invitations: c.schedule, Sender: c.outbox, Origin: origin})
+	if err != nil {
+		t.Fatal(err)
+	}
+	news, err := w.write(context.Background(), TellArgs{Leaf: 1, Act: "something.else", Person: string(c.claire)})
+	if err != nil || news.Subject != "Il y a du nouveau pour vous" || !strings.Contains(news.Body, "\n"+origin+"/\n") {
+		t.Errorf("an event without a text of its own: %q, %v", news.Subject, err)
+	}
+	for act := range texts {
+		for _, who := range []identity.PersonID{c.amina, c.claire, c.layla} {
+			m, err := w.write(context.Background(), TellArgs{Leaf: 1, Act: act, Person: string(who), Objects: map[string]string{"case": string(c.ref)}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m.Subject == "" || m.Subject == news.Subject || strings.ContainsAny(m.Subject, "\r\n[{") || !strings.Contains(m.Body, "\n"+origin+"/cases/"+string(c.ref)+"\n") {
+				t.Errorf("%s in %s: %q\n%s", act, m.Language, m.Subject, m.Body)
+			}
+		}
+	}
+}

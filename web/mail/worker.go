@@ -140,8 +140,14 @@ type text struct{ subject, body i18n.ID }
 var texts = map[string]text{
 	"case.assigned":     {i18n.MailAssignedSubject, i18n.MailAssignedBody},
 	"case.message":      {i18n.MailMessageSubject, i18n.MailMessageBody},
-	"opinion.submitted": {i18n.MailOpinionSubject, i18n.MailOpinionBody},
+	"case.returned":     {i18n.MailReturnedSubject, i18n.MailReturnedBody},
+	"case.declined":     {i18n.MailRefusedSubject, i18n.MailRefusedBody},
+	"case.withdrawn":    {i18n.MailRetractedSubject, i18n.MailRetractedBody},
+	"case.handed_back":  {i18n.MailHandedBackSubject, i18n.MailHandedBackBody},
+	"case.closed":       {i18n.MailClosedSubject, i18n.MailClosedBody},
+	"opinion.signed":    {i18n.MailOpinionSubject, i18n.MailOpinionBody},
 	"decision.signed":   {i18n.MailDecisionSubject, i18n.MailDecisionBody},
+	"addendum.signed":   {i18n.MailAddendumSubject, i18n.MailAddendumBody},
 	"consent.withdrawn": {i18n.MailWithdrawnSubject, i18n.MailWithdrawnBody},
 }
 
