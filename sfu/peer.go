@@ -76,6 +76,8 @@ type Peer struct {
 	subPC       atomic.Pointer[webrtc.PeerConnection]
 	reliable    atomic.Uint32             // last reliable sequence taken
 	ntp         atomic.Int64              // publisher's NTP clock minus ours, in ns; 0 unknown
+	give        giving                    // guarded by room.mu
+	worst       uint8                     // guarded by room.mu: loss since quality was told
 	quality     livekit.ConnectionQuality // guarded by room.mu
 	qualityTold bool                      // guarded by room.mu
 }
@@ -355,10 +357,6 @@ func (p *Peer) stop(action livekit.LeaveRequest_Action, reason livekit.Disconnec
 func (p *Peer) run() {
 	defer p.srv.peers.Done()
 	defer func() {
-		if v := recover(); v != nil {
-			p.srv.log.Error("peer panicked", "participant", p.sid, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
-			p.room.leave(p.participant, livekit.DisconnectReason_STATE_MISMATCH)
-		}
 		if p.sub != nil {
 			_ = p.sub.pc.Close()
 		}
@@ -366,6 +364,7 @@ func (p *Peer) run() {
 			_ = p.pub.pc.Close()
 		}
 	}()
+	defer p.guard()
 	var err error
 	if p.sub, err = newSubscriber(p); err != nil {
 		p.srv.log.Error("make subscriber connection", "participant", p.sid, "error", err)
@@ -388,6 +387,15 @@ func (p *Peer) run() {
 	}
 }
 
+// guard ends a peer whose work panicked, and nobody else. The room's lock may be
+// held by what panicked only through defer, which has released it by now.
+func (p *Peer) guard() {
+	if v := recover(); v != nil {
+		p.srv.log.Error("peer panicked", "participant", p.sid, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+		p.room.leave(p.participant, livekit.DisconnectReason_STATE_MISMATCH)
+	}
+}
+
 // wantsLocked tells whether this peer should be subscribed to the track.
 func (p *Peer) wantsLocked(t *Track) bool {
 	if !p.perm.GetCanSubscribe() || !t.announced || t.ended.Load() {
@@ -403,12 +411,29 @@ func (p *Peer) wantsLocked(t *Track) bool {
 // reconcile makes the subscriptions what they should be, and tells whether the
 // client must be offered the change.
 func (p *Peer) reconcile() bool {
-	r := p.room
-	var add []*subTrack
-	r.mu.Lock()
-	if r.people[p.identity] != p.participant {
-		r.mu.Unlock()
+	add, current, ok := p.compare()
+	if !ok {
 		return false
+	}
+	changed := p.sub.drop(current)
+	for _, d := range add {
+		if err := p.sub.add(d); err != nil {
+			p.srv.log.Error("subscribe", "participant", p.sid, "track", d.track.sid, "error", err)
+			continue
+		}
+		changed = true
+	}
+	return changed
+}
+
+// compare brings the room's list of this peer's subscriptions up to date. It returns
+// those that are new and all there are; ok is false when the peer has left.
+func (p *Peer) compare() (add []*subTrack, current map[string]*subTrack, ok bool) {
+	r := p.room
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.people[p.identity] != p.participant {
+		return nil, nil, false
 	}
 	now := r.srv.now()
 	wanted := map[string]bool{}
@@ -440,17 +465,7 @@ func (p *Peer) reconcile() bool {
 			delete(p.subs, sid)
 		}
 	}
-	current := maps.Clone(p.subs)
-	r.mu.Unlock()
-	changed := p.sub.drop(current)
-	for _, d := range add {
-		if err := p.sub.add(d); err != nil {
-			p.srv.log.Error("subscribe", "participant", p.sid, "track", d.track.sid, "error", err)
-			continue
-		}
-		changed = true
-	}
-	return changed
+	return add, maps.Clone(p.subs), true
 }
 
 // bound is called when a subscription's codec and SSRC are agreed.

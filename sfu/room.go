@@ -405,9 +405,10 @@ func (r *Room) verdictLocked(p *Peer, t *Track) Verdict {
 func (r *Room) regateLocked(d *subTrack, now time.Time) {
 	d.verdict = r.verdictLocked(d.peer, d.track)
 	open := d.verdict == Flow && d.peer.perm.GetCanSubscribe() && !d.track.muted.Load() && !d.settings.GetDisabled()
-	d.setOpen(open, now)
+	weak := d.track.video() && d.peer.give.level == givingAll
+	d.setOpen(open && !weak, now)
 	state := livekit.StreamState_ACTIVE
-	if d.verdict != Flow {
+	if d.verdict != Flow || weak {
 		state = livekit.StreamState_PAUSED
 	}
 	if state != d.told {

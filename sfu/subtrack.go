@@ -217,7 +217,7 @@ func (d *subTrack) choose(now time.Time) {
 	if !d.track.video() {
 		return
 	}
-	want := d.wantedLayer()
+	want := max(0, d.wantedLayer()-d.peer.give.level)
 	best, lowest := -1, -1
 	for i := range d.track.layers {
 		l := d.track.layers[i].Load()

@@ -61,6 +61,7 @@ func (r *Room) tick(n uint64, now time.Time) {
 		}
 		if n%everyReport == 0 {
 			p.peer.reportLocked(now)
+			p.peer.giveWayLocked(now)
 		}
 		if n%everyQuality == 0 {
 			p.peer.qualityLocked()
@@ -212,12 +213,8 @@ func (d *subTrack) senderReport(now time.Time, _ string) rtcp.Packet {
 
 // qualityLocked tells the client how its connection is when that changed.
 func (p *Peer) qualityLocked() {
-	worst := uint8(0)
-	for _, d := range p.subs {
-		d.mu.Lock()
-		worst = max(worst, d.lost)
-		d.mu.Unlock()
-	}
+	worst := p.worst
+	p.worst = 0
 	quality, score := livekit.ConnectionQuality_EXCELLENT, float32(5)
 	switch {
 	case worst > 26: // a tenth

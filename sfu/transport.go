@@ -103,7 +103,10 @@ func newPublisher(p *Peer) (*publisher, error) {
 		default:
 			return
 		}
-		dc.OnMessage(func(m webrtc.DataChannelMessage) { p.room.receiveData(p, kind, m.Data) })
+		dc.OnMessage(func(m webrtc.DataChannelMessage) {
+			defer p.guard()
+			p.room.receiveData(p, kind, m.Data)
+		})
 	})
 	return pub, nil
 }
@@ -216,18 +219,32 @@ func sectionTracks(sdp string) map[string]string {
 func (pub *publisher) onTrack(remote *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) {
 	p := pub.peer
 	r := p.room
+	defer p.guard()
 	mid := ""
 	if tr := receiver.RTPTransceiver(); tr != nil {
 		mid = tr.Mid()
 	}
-	r.mu.Lock()
-	t, fresh := pub.matchLocked(remote, mid)
+	t, l := pub.begin(remote, receiver, mid)
 	if t == nil {
-		r.mu.Unlock()
 		// Nobody asked for this track, or it is not allowed: its packets end here.
 		r.srv.log.Warn("stream without track", "participant", p.sid, "mid", mid)
 		discard(remote)
 		return
+	}
+	go l.readRTCP(r.srv.now)
+	t.read(l)
+	t.layers[l.index].CompareAndSwap(l, nil)
+}
+
+// begin finds the track of a stream and makes the stream a layer of it; the first
+// layer publishes the track.
+func (pub *publisher) begin(remote *webrtc.TrackRemote, receiver *webrtc.RTPReceiver, mid string) (*Track, *layer) {
+	p, r := pub.peer, pub.peer.room
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t, fresh := pub.matchLocked(remote, mid)
+	if t == nil {
+		return nil, nil
 	}
 	l := t.addLayer(p, remote, receiver)
 	if fresh {
@@ -246,10 +263,7 @@ func (pub *publisher) onTrack(remote *webrtc.TrackRemote, receiver *webrtc.RTPRe
 	if fresh {
 		r.publishLocked(t)
 	}
-	r.mu.Unlock()
-	go l.readRTCP(r.srv.now)
-	t.read(l)
-	t.layers[l.index].CompareAndSwap(l, nil)
+	return t, l
 }
 
 // codecOf finds the codec of a simulcast receiver, whose first payload type is not
