@@ -28,6 +28,7 @@ export class Feed {
   private tries = 0;
   private lastHeard = 0;
   private lastLook = 0;
+  private lastPing = 0;
   private heartbeatMs = 2500;
   private pulse: ReturnType<typeof setInterval> | null = null;
   private redial: ReturnType<typeof setTimeout> | null = null;
@@ -135,8 +136,9 @@ export class Feed {
   private startPulse(): void {
     this.stopPulse();
     this.lastLook = Date.now();
-    // Twice a heartbeat, so that silence is noticed within 2 to 3 s.
-    this.pulse = setInterval(() => this.look(), this.heartbeatMs / 2);
+    this.lastPing = 0;
+    // Five looks and two pings a heartbeat: silence is noticed within 3 s.
+    this.pulse = setInterval(() => this.look(), this.heartbeatMs / 5);
   }
   private stopPulse(): void {
     if (this.pulse !== null) clearInterval(this.pulse);
@@ -153,6 +155,8 @@ export class Feed {
       return;
     }
     if (slept) this.lastHeard = now;
+    if (now - this.lastPing < this.heartbeatMs / 2) return;
+    this.lastPing = now;
     this.send({ type: "ping" });
   }
 

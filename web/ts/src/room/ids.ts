@@ -29,6 +29,7 @@ export const textIDs = [
   "room.duck.value",
   "room.waiting",
   "room.waiting.minutes",
+  "room.waiting.now",
   "room.waiting.passed",
   "room.waiting.audio",
   "room.waiting.silent",

@@ -122,7 +122,11 @@ export class Panel {
     e.className = "notice " + (b.level === "alert" ? "bad" : b.level === "warn" ? "warn" : "");
     attr(e, "data-level", b.level);
     attr(e, "data-message", b.message);
-    text(find(e, ".grow", HTMLElement), this.texts.say(b.message, b.data));
+    const who = b.data["Who"];
+    const name = find(e, ".about", HTMLElement);
+    text(name, typeof who === "string" ? who : "");
+    show(name, typeof who === "string" && who !== "");
+    text(find(e, ".say", HTMLElement), this.texts.say(b.message, b.data));
   }
 
   // ---- language
@@ -264,7 +268,7 @@ export class Panel {
     const check = !w.check ? this.texts.t("room.waiting.none") : !w.check.audio ? this.texts.t("room.waiting.silent")
       : !w.check.video ? this.texts.t("room.waiting.audio") : this.texts.t("room.waiting.passed");
     const poor = w.check?.network === "poor" ? this.texts.t("room.waiting.poor") : "";
-    text(find(e, ".about", HTMLElement), [this.texts.role(w.role), w.place ? this.texts.place(w.place) : "", check, poor, this.texts.n("room.waiting.minutes", minutes)].filter(Boolean).join(" · "));
+    text(find(e, ".about", HTMLElement), [this.texts.role(w.role), w.place ? this.texts.place(w.place) : "", check, poor, minutes === 0 ? this.texts.t("room.waiting.now") : this.texts.n("room.waiting.minutes", minutes)].filter(Boolean).join(" · "));
   }
 
   // ---- chat
@@ -303,11 +307,12 @@ export class Panel {
     return e;
   }
   private drawChat(s: RoomState): void {
-    const root = byId("chat", HTMLElement);
+    const root = byId("chat-log", HTMLElement);
+    const list = byId("chat", HTMLElement);
     const atEnd = root.scrollHeight - root.scrollTop - root.clientHeight < 40;
-    const before = root.childElementCount;
+    const before = list.childElementCount;
     this.lines.update(s.chat.map((c) => [c.id, c]));
-    if (root.childElementCount !== before && atEnd) root.scrollTop = root.scrollHeight;
+    if (list.childElementCount !== before && atEnd) root.scrollTop = root.scrollHeight;
     const clinician = s.self?.role === "local_physician" || s.self?.role === "specialist";
     show(byId("chat-audience-field", HTMLElement), clinician);
     // A coordinator arranges and reads nothing of the case.

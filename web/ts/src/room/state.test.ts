@@ -51,7 +51,7 @@ test("a refusal of somebody else is told to the host and blocks nobody", () => {
   const s = play(live(), fed({ type: "refused", code: "no-pack:UG", message_id: "scope.no_pack", data: { Place: "UG" }, participant: "otieno" }));
   assert.equal(s.refusal, null);
   assert.equal(s.banners.at(-1)?.message, "scope.no_pack");
-  assert.equal(s.banners.at(-1)?.data["Name"], "otieno");
+  assert.equal(s.banners.at(-1)?.data["Who"], "otieno");
 });
 
 test("back to the lobby forgets everything of the room", () => {

@@ -196,7 +196,7 @@ function received(s: RoomState, m: Message, at: number): RoomState {
       if (m.participant !== "" && m.participant !== s.self?.participant) {
         // To the host: whom the rules keep out, and why.
         const who = s.waiting.find((w) => w.participant === m.participant)?.name ?? personOf(s, m.participant)?.name ?? "";
-        return banner(s, { key: "refused." + m.participant, level: "warn", message, data: { Name: who, ...data }, until: at + 3 * noticeMs });
+        return banner(s, { key: "refused." + m.participant, level: "warn", message, data: { ...data, Who: who }, until: at + 3 * noticeMs });
       }
       return { ...s, refusal: { code: m.code, message, data } };
     }
