@@ -2,6 +2,7 @@ package scheduling
 
 import (
 	"context"
+	"time"
 
 	"github.com/consilium-health/consilium/credentialing"
 	"github.com/consilium-health/consilium/credentialing/audit"
@@ -40,4 +41,22 @@ type Facts struct {
 	// Context is what credentialing must know of the case, its consents narrowed to
 	// the specialist as receiver. Scheduling passes it on unopened.
 	Context credentialing.CaseContext
+	// Until is when the clock alone makes one of these facts another; zero if it does
+	// not.
+	Until time.Time
+}
+
+// CaseAsk asks for the facts of a case with a specialist; "" is none.
+type CaseAsk struct {
+	Case       CaseRef
+	Specialist identity.PersonID
+}
+
+// ManyCases is CaseFacts for many cases at once. What looks at bookings again asks it
+// of whoever answers CaseFacts.
+type ManyCases interface {
+	// FactsOf answers in the order of asks, with one query a table, within the clinic
+	// that tx is in. A case that is not there has facts without Organization. It
+	// writes nothing, may be called again, and blocks only for the database.
+	FactsOf(ctx context.Context, tx *audit.Tx, asks []CaseAsk) ([]Facts, error)
 }

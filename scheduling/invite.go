@@ -85,42 +85,72 @@ func (s *Service) Invitation(ctx context.Context, actor identity.Actor, id Appoi
 		if err != nil {
 			return err
 		}
-		out = Invitation{Appointment: a, Method: ical.Request, host: s.host}
-		found := false
-		for _, seat := range a.Seats {
-			if seat.Person == person {
-				out.Seat, found = seat, true
-			}
-		}
-		people, err := s.people.PeopleTx(ctx, tx, person)
-		if err != nil {
+		if out, err = s.invitation(ctx, tx, a, person); err != nil {
 			return err
 		}
-		one, ok := people[person]
-		if !found && person != a.CreatedBy || !ok {
-			return ErrNotFound
-		}
-		out.Person, out.Zone = one, s.zoneOf(one)
-		if a.AnchorPerson == person {
-			out.Zone = a.AnchorZone
-		}
-		switch {
-		case !a.State.Occupies() || out.Seat.Released:
-			out.Method = ical.Cancel
-		case out.Seat.Role == RolePatient:
+		if out.Link != "" && out.Seat.Role == RolePatient {
 			token, err := s.newLink(ctx, tx, actor, a, out.Seat)
 			if err != nil {
 				return err
 			}
 			out.Link, out.Redeem = s.origin+"/invite/"+token, true
-		default:
-			out.Link = s.origin + "/appointments/" + string(a.ID)
 		}
 		return nil
 	})
 	if err != nil {
 		return Invitation{}, fmt.Errorf("invitation to appointment %s: %w", id, err)
 	}
+	return out, nil
+}
+
+// OwnInvitation gathers the same for the actor's own seat, without a new link: for
+// the calendar file on the page of an appointment.
+func (s *Service) OwnInvitation(ctx context.Context, actor identity.Actor, id AppointmentID) (Invitation, error) {
+	var out Invitation
+	err := s.db.Read(ctx, actor.Scope(), func(tx *audit.Tx) error {
+		a, err := open(ctx, tx, actor, id, false)
+		if err != nil {
+			return err
+		}
+		if _, seated := a.Seat(actor.Person); !seated {
+			return ErrNotFound
+		}
+		out, err = s.invitation(ctx, tx, a, actor.Person)
+		return err
+	})
+	if err != nil {
+		return Invitation{}, fmt.Errorf("own invitation to appointment %s: %w", id, err)
+	}
+	return out, nil
+}
+
+// invitation is what is known of one person's part, with the address of the page of
+// the appointment as the link.
+func (s *Service) invitation(ctx context.Context, tx *audit.Tx, a Appointment, person identity.PersonID) (Invitation, error) {
+	out := Invitation{Appointment: a, Method: ical.Request, host: s.host}
+	found := false
+	for _, seat := range a.Seats {
+		if seat.Person == person {
+			out.Seat, found = seat, true
+		}
+	}
+	people, err := s.people.PeopleTx(ctx, tx, person)
+	if err != nil {
+		return out, err
+	}
+	one, ok := people[person]
+	if !found && person != a.CreatedBy || !ok {
+		return out, ErrNotFound
+	}
+	out.Person, out.Zone = one, s.zoneOf(one)
+	if a.AnchorPerson == person {
+		out.Zone = a.AnchorZone
+	}
+	if !a.State.Occupies() || out.Seat.Released {
+		out.Method = ical.Cancel
+		return out, nil
+	}
+	out.Link = s.origin + "/appointments/" + string(a.ID)
 	return out, nil
 }
 

@@ -23,6 +23,7 @@ func (s *Server) bookingRoutes() []route {
 		{http.MethodPost, "/cases/{case}/times", member, s.bookTime},
 		{http.MethodGet, "/appointments", someone, s.appointmentsPage},
 		{http.MethodGet, "/appointments/{appointment}", someone, s.appointmentPage},
+		{http.MethodGet, "/appointments/{appointment}/calendar.ics", someone, s.appointmentFile},
 		{http.MethodPost, "/appointments/{appointment}/cancel", member, s.cancelAppointment},
 		{http.MethodPost, "/appointments/{appointment}/answer", member, s.answerAppointment},
 		{http.MethodPost, "/appointments/{appointment}/resend", member, s.resendInvitation},
@@ -169,6 +170,7 @@ func (s *Server) showAppointment(w http.ResponseWriter, r *http.Request, status 
 			p.Tasks = append(p.Tasks, pages.TaskRow{Text: s.sentence(v.l, "before:"+t.Condition), For: people[t.Person].Name})
 		}
 	}
+	p.File = seated && a.State.Occupies() && now.Before(a.End())
 	switch {
 	case !seated || !a.State.Occupies():
 	case a.Joinable(now):
@@ -221,7 +223,27 @@ func sentenceData(e credentialing.Explanation) map[string]any {
 	return data
 }
 
-// again shows the appointment with what went wrong; an unexpected error goes on.
+// appointmentFile is the reader's own seat as a calendar file.
+func (s *Server) appointmentFile(w http.ResponseWriter, r *http.Request) error {
+	v := visitOf(r)
+	inv, err := s.d.Scheduling.OwnInvitation(r.Context(), v.actor, appointmentID(r))
+	if err != nil {
+		return fmt.Errorf("calendar file: %w", err)
+	}
+	data, media, err := inv.Calendar(v.l.T(i18n.MailCalendarSummary), v.l.T(i18n.MailCalendarDescription), v.l.Tag(), s.now())
+	if err != nil {
+		return fmt.Errorf("calendar file: %w", err)
+	}
+	w.Header().Set("Content-Type", media)
+	w.Header().Set("Content-Disposition", `attachment; filename="consilium.ics"`)
+	_, err = w.Write(data)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errGone, err)
+	}
+	return nil
+}
+
+// appointmentFailed shows the appointment with what went wrong; an unexpected error goes on.
 func (s *Server) appointmentFailed(w http.ResponseWriter, r *http.Request, f pages.Form, err error) error {
 	status, text, ok := s.explain(err)
 	if !ok || status == http.StatusNotFound || status == http.StatusForbidden {

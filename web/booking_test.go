@@ -319,6 +319,12 @@ func TestCancelByForm(t *testing.T) {
 	c := openClinic(t)
 	at := c.book()
 	form := url.Values{"version": {"1"}, "reason": {""}}
+	if w := c.get("tremblay", at+"/calendar.ics"); w.Code != 200 || !strings.Contains(w.Body.String(), "METHOD:REQUEST") || strings.Contains(w.Body.String(), "Idris") {
+		t.Errorf("calendar file: status %d\n%s", w.Code, w.Body)
+	}
+	if w := c.get("mwangi", at+"/calendar.ics"); w.Code != 404 {
+		t.Errorf("calendar file of somebody without a seat: status %d, want 404", w.Code)
+	}
 	if w := c.post("otieno", at+"/cancel", form); w.Code != 422 {
 		t.Errorf("without a reason: status %d, want 422", w.Code)
 	}

@@ -82,6 +82,7 @@ const (
 	BookingJoinOpens            ID = "booking.join.opens"
 	BookingJoinWaits            ID = "booking.join.waits"
 	BookingJoinOver             ID = "booking.join.over"
+	BookingFile                 ID = "booking.file"
 	BookingCase                 ID = "booking.case"
 	BookingAttentionInterpreter ID = "booking.attention.interpreter"
 	BookingAgain                ID = "booking.again"

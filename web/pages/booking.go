@@ -131,6 +131,7 @@ type AppointmentPage struct {
 	Accept    string   // seat that the reader is asked to accept
 	Attested  time.Time
 	Resend    string // seat whose link can be sent again
+	File      bool   // the reader may take a calendar file
 	Again     bool   // another time can be found
 }
 
