@@ -206,8 +206,8 @@ func (s *Server) readPatient(l *i18n.Localizer, f *pages.Form, n *workspace.NewC
 			return
 		}
 	}
-	if len(known) > 0 {
-		f.Choose(l, "known", i18n.CaseFieldKnown, "new")
+	if len(known) > 0 && f.Choose(l, "known", i18n.CaseFieldKnown, "new") != "new" {
+		return
 	}
 	n.Identity.Name = f.Require(l, "name", i18n.CaseFieldName, 200)
 	n.Identity.Contact = f.Optional(l, "contact", i18n.CaseFieldContact, 200)

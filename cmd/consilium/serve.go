@@ -18,7 +18,6 @@ import (
 
 	"github.com/consilium-health/consilium/credentialing/audit"
 	"github.com/consilium-health/consilium/sessions"
-	"github.com/consilium-health/consilium/sessions/workspace"
 	"github.com/consilium-health/consilium/sfu"
 	"github.com/consilium-health/consilium/sfu/embedded"
 	"github.com/consilium-health/consilium/sfu/roomservice"
@@ -210,9 +209,7 @@ func (a *app) handler(people *cast) http.Handler {
 
 // trustFile is what a verifier of bundles needs to know of this service.
 func (a *app) trustFile(context.Context) ([]byte, error) {
-	return json.MarshalIndent(workspace.TrustFile{
-		LogKey: a.signer.Public(), RPID: a.cfg.rpID(), Origins: []string{a.cfg.Origin},
-	}, "", "  ")
+	return json.MarshalIndent(a.workspace.Trust(), "", "  ")
 }
 
 // run serves until ctx ends, then stops in order: no new requests, running ones
