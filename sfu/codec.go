@@ -105,33 +105,39 @@ func withRTX(pt webrtc.PayloadType, mime, fmtp string, feedback []webrtc.RTCPFee
 	}
 }
 
-// preferred returns what a subscriber is offered for a track of this codec: that
-// codec and no other, so that a client without it refuses one section and not all.
+// preferred returns what a subscriber is offered for a track of this codec: the codec
+// first and the others of the kind behind it. They must be there, because Pion knows
+// afterwards only what the first section of a kind negotiated; a client without the
+// codec then takes the section and gets nothing on it.
 func preferred(c webrtc.RTPCodecCapability) []webrtc.RTPCodecParameters {
-	if strings.EqualFold(c.MimeType, webrtc.MimeTypeOpus) {
+	if mimeIs(c.MimeType, webrtc.MimeTypeOpus) {
 		return []webrtc.RTPCodecParameters{opus}
 	}
 	feedback := []webrtc.RTCPFeedback{
 		{Type: "nack"}, {Type: "nack", Parameter: "pli"}, {Type: "ccm", Parameter: "fir"}, {Type: "goog-remb"},
 	}
-	best := -1
-	for i, v := range videoCodecs {
-		if !strings.EqualFold(v.mime, c.MimeType) {
-			continue
-		}
-		if best < 0 || h264Same(v.fmtp, c.SDPFmtpLine) {
-			best = i
-			if h264Same(v.fmtp, c.SDPFmtpLine) {
-				break
-			}
+	known := false
+	var exact, same, rest []webrtc.RTPCodecParameters
+	for _, v := range videoCodecs {
+		p := withRTX(v.pt, v.mime, v.fmtp, feedback)
+		switch {
+		case !mimeIs(v.mime, c.MimeType):
+			rest = append(rest, p...)
+		case v.fmtp == "" || h264Same(v.fmtp, c.SDPFmtpLine):
+			known = true
+			exact = append(exact, p...)
+		default:
+			known = true
+			same = append(same, p...)
 		}
 	}
-	if best < 0 {
+	if !known {
 		return nil
 	}
-	v := videoCodecs[best]
-	return withRTX(v.pt, v.mime, v.fmtp, feedback)
+	return append(append(exact, same...), rest...)
 }
+
+func mimeIs(a, b string) bool { return strings.EqualFold(a, b) }
 
 func h264Same(a, b string) bool {
 	return fmtpValue(a, "packetization-mode") == fmtpValue(b, "packetization-mode") &&

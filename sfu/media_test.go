@@ -3,6 +3,7 @@ package sfu_test
 import (
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -199,7 +200,7 @@ func TestLostVideoPacketsAreSentAgain(t *testing.T) {
 		{"lost on the way from the publisher", every(10), none},
 	} {
 		t.Run(c.why, func(t *testing.T) {
-			_, url := start(t, c.in, c.out)
+			server, url := start(t, c.in, c.out)
 			var got video
 			join(t, url, "b", got.callback())
 			a := join(t, url, "a", lksdk.NewRoomCallback())
@@ -218,6 +219,18 @@ func TestLostVideoPacketsAreSentAgain(t *testing.T) {
 			}
 			camera(t, track, 'a', &asked)
 			got.until(t, "300 packets came", func() bool { return len(got.packets) >= 300 })
+			w := httptest.NewRecorder()
+			sfu.DebugHandler(server).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/?room=room", nil))
+			var state sfu.RoomState
+			if err := json.Unmarshal(w.Body.Bytes(), &state); err != nil {
+				t.Fatal(err)
+			}
+			if n := len(state.Participants); n != 2 || !state.Participants[1].Receives[0].Open || state.Participants[0].Publishes[0].Arrived < 200 {
+				t.Errorf("debug page shows %+v", state)
+			}
+			if st := server.Stats(); st.Rooms != 1 || st.Participants != 2 || st.Tracks != 1 || st.Subscriptions != 1 || st.Packets < 200 {
+				t.Errorf("stats %+v", st)
+			}
 			got.mu.Lock()
 			defer got.mu.Unlock()
 			// A tenth was lost, 26 packets of 260. Nothing of it may be missing.
@@ -314,5 +327,68 @@ func TestLayersAreSwitchedAtKeyFramesWithoutASeam(t *testing.T) {
 			t.Fatalf("packet %d: picture %d after %d", i, vp8.PictureID, picture)
 		}
 		tag, picture = body[1], vp8.PictureID
+	}
+}
+
+func TestEachTrackIsSubscribedInItsOwnCodec(t *testing.T) {
+	_, url := start(t, none, none)
+	mimes := make(chan string, 16)
+	cb := lksdk.NewRoomCallback()
+	cb.OnTrackSubscribed = func(track *webrtc.TrackRemote, _ *lksdk.RemoteTrackPublication, _ *lksdk.RemoteParticipant) {
+		mimes <- track.Codec().MimeType
+	}
+	join(t, url, "b", cb)
+	a := join(t, url, "a", lksdk.NewRoomCallback())
+	// VP8 first: what the first section negotiates must not shut the others out. Then
+	// H264 beside it, and H264 in the section that VP8 left.
+	var first *lksdk.LocalTrackPublication
+	for i, mime := range []string{webrtc.MimeTypeVP8, webrtc.MimeTypeH264, webrtc.MimeTypeH264} {
+		if i == 2 {
+			if err := a.LocalParticipant.UnpublishTrack(first.SID()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		track, err := lksdk.NewLocalTrack(webrtc.RTPCodecCapability{MimeType: mime, ClockRate: 90000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		pub, err := a.LocalParticipant.PublishTrack(track, &lksdk.TrackPublicationOptions{Name: mime, Source: livekit.TrackSource_CAMERA})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first == nil {
+			first = pub
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			ticker := time.NewTicker(50 * time.Millisecond)
+			defer ticker.Stop()
+			frame := make([]byte, 200) // of VP8, a key frame
+			if mime == webrtc.MimeTypeH264 {
+				frame = append([]byte{0, 0, 0, 1, 0x65}, make([]byte, 200)...) // an IDR slice
+			}
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case <-ticker.C:
+					_ = track.WriteSample(media.Sample{Data: frame, Duration: 50 * time.Millisecond}, nil)
+				}
+			}
+		}()
+		t.Cleanup(func() {
+			cancel()
+			<-done
+		})
+		select {
+		case got := <-mimes:
+			if got != mime {
+				t.Fatalf("track %d: got %s, want %s", i, got, mime)
+			}
+		case <-time.After(patience):
+			t.Fatalf("track %d of %s never came", i, mime)
+		}
 	}
 }

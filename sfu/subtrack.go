@@ -97,7 +97,13 @@ func (d *subTrack) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameters
 			return c, nil
 		}
 	}
-	return webrtc.RTPCodecParameters{}, webrtc.ErrUnsupportedCodec
+	if len(codecs) == 0 {
+		return webrtc.RTPCodecParameters{}, webrtc.ErrUnsupportedCodec
+	}
+	// The client cannot decode the track. An error here would end the negotiation of
+	// everything else; without a writer this track alone stays silent.
+	d.peer.srv.log.Warn("codec not supported by subscriber", "participant", d.peer.sid, "track", d.track.sid)
+	return codecs[0], nil
 }
 
 // Unbind implements webrtc.TrackLocal.
