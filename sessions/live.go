@@ -36,6 +36,7 @@ type live struct {
 	wake  chan struct{} // one place: there is something in queue
 
 	// All below belongs to the goroutine.
+	base     context.Context // of what the session does
 	session  Session
 	lease    uint64
 	renew    time.Time // of the lease
@@ -54,6 +55,7 @@ type live struct {
 	chat     []said
 	signaled map[string]time.Time
 	ending   bool
+	lost     bool // another node has the session
 }
 
 // seated is one participant with what is known of them now.
@@ -82,7 +84,7 @@ type pending struct {
 }
 
 func newLive(s *Service, session Session) *live {
-	return &live{svc: s, id: session.ID, org: session.Organization, caseID: session.Case, feedKey: session.feedKey,
+	return &live{svc: s, base: s.ctx, id: session.ID, org: session.Organization, caseID: session.Case, feedKey: session.feedKey,
 		ready: make(chan struct{}), stopped: make(chan struct{}), wake: make(chan struct{}, 1),
 		session: session, seats: map[Identity]*seated{}, consents: map[workspace.Purpose]bool{}, signaled: map[string]time.Time{}}
 }
@@ -297,8 +299,12 @@ func (l *live) finish() {
 			p.conn.end(ErrStopped)
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.base), 2*time.Second)
 	defer cancel()
+	if l.base = ctx; !l.lost {
+		l.ending = false
+		l.flush() // what happened and is not in the log yet
+	}
 	if err := l.svc.db.Write(ctx, audit.Scope{Organization: string(l.org)}, func(tx *audit.Tx) error {
 		return dropLease(ctx, tx, l.id, l.lease)
 	}); err != nil {
@@ -313,7 +319,7 @@ func (l *live) now() time.Time { return l.svc.db.Now() }
 // within bounds one step of the queue: a database or engine that does not answer
 // must not hold everybody.
 func (l *live) within() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(l.svc.ctx, 5*time.Second)
+	return context.WithTimeout(l.base, 5*time.Second)
 }
 
 // write runs fn in the clinic's scope, if this node still holds the session.
@@ -327,7 +333,7 @@ func (l *live) write(actor identity.Actor, fn func(ctx context.Context, tx *audi
 		return fn(ctx, tx)
 	})
 	if errors.Is(err, ErrStopped) {
-		l.ending = true // another node has it
+		l.ending, l.lost = true, true
 	}
 	return err
 }
@@ -473,7 +479,7 @@ func (l *live) tick() {
 		cancel()
 		switch {
 		case errors.Is(err, ErrStopped):
-			l.ending = true
+			l.ending, l.lost = true, true
 			return
 		case err != nil: // media goes on without the database; another node may take over after leaseTime
 			l.svc.log.Error("renew a session", "session", string(l.id), "error", err)
