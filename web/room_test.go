@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/a-h/templ"
 	"golang.org/x/net/html"
 
+	"github.com/consilium-health/consilium/scheduling"
 	"github.com/consilium-health/consilium/web/i18n"
 	"github.com/consilium-health/consilium/web/pages"
 )
@@ -153,4 +155,45 @@ func scripts(t *testing.T) []string {
 		out = append(out, string(body))
 	}
 	return out
+}
+
+// Every code that a session can answer with has its words.
+func TestCodesOfSessionsHaveTexts(t *testing.T) {
+	codes := map[string]bool{}
+	found := regexp.MustCompile(`refusal\s*=\s*"([a-z_]+)"|refusal\("([a-z_]+)"\)|\bno\("([a-z_]+)"\)|\.cue\("[a-z]+", "([a-z_.]+)"|noticeOf\("[a-z]+", "([a-z_.]+)"|\bcode: "([a-z_]+)", level`)
+	files, err := filepath.Glob("../sessions/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if strings.HasSuffix(f, "_test.go") {
+			continue
+		}
+		body, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range found.FindAllStringSubmatch(string(body), -1) {
+			for _, code := range m[1:] {
+				if code != "" {
+					codes[strings.ReplaceAll(code, ".", "_")] = true
+				}
+			}
+		}
+	}
+	if len(codes) < 30 {
+		t.Fatalf("only %d codes found: are they written another way now?", len(codes))
+	}
+	for _, s := range []scheduling.State{scheduling.StatePending, scheduling.StateCanceled, scheduling.StateNeedsAttention, scheduling.StateFulfilled, scheduling.StateNoShow} {
+		codes["appointment_"+string(s)] = true
+	}
+	b, err := i18n.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for code := range codes {
+		if !b.Has(i18n.ID("room.code." + code)) {
+			t.Errorf("no text room.code.%s", code)
+		}
+	}
 }

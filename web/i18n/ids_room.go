@@ -136,6 +136,8 @@ const (
 	RoomLeftText           ID = "room.left.text"
 	RoomRemovedTitle       ID = "room.removed.title"
 	RoomRemovedText        ID = "room.removed.text"
+	RoomDeclinedTitle      ID = "room.declined.title"
+	RoomDeclinedText       ID = "room.declined.text"
 	RoomTakenTitle         ID = "room.taken.title"
 	RoomTakenText          ID = "room.taken.text"
 	RoomShutTitle          ID = "room.shut.title"

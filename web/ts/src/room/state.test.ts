@@ -83,7 +83,7 @@ test("the language asked for counts until the server answers", () => {
 });
 
 test("removed and ended are final", () => {
-  for (const [message, why] of [[{ type: "removed", reason: "host" }, "removed"], [{ type: "ended" }, "ended"]] as const) {
+  for (const [message, why] of [[{ type: "removed", reason: "host" }, "removed"], [{ type: "removed", reason: "declined" }, "declined"], [{ type: "ended" }, "ended"]] as const) {
     const s = play(live(), fed(message), admitted, welcome("admitted"));
     assert.deepEqual(s.phase, { kind: "over", why });
     assert.equal(s.tickets, null);

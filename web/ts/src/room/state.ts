@@ -9,7 +9,9 @@ export type Phase =
   | { readonly kind: "entering" } //                     the feed is being opened
   | { readonly kind: "lobby"; readonly since: number }
   | { readonly kind: "live"; readonly since: number }
-  | { readonly kind: "over"; readonly why: "left" | "removed" | "ended" | "taken" | "closed" };
+  | { readonly kind: "over"; readonly why: Why };
+/** Why it is over for this person here. */
+export type Why = "left" | "removed" | "declined" | "ended" | "taken" | "closed";
 
 export type Link = "off" | "connecting" | "up" | "lost" | "failed";
 export type RoomKey = "main" | "booth";
@@ -169,7 +171,7 @@ export function reduce(s: RoomState, e: Event): RoomState {
   }
 }
 
-function over(s: RoomState, why: "left" | "removed" | "ended" | "taken" | "closed"): RoomState {
+function over(s: RoomState, why: Why): RoomState {
   return { ...s, phase: { kind: "over", why }, tickets: null, banners: [], speaking: [], people: [], waiting: [] };
 }
 
@@ -237,7 +239,7 @@ function received(s: RoomState, m: Message, at: number): RoomState {
         data: m.message_id ? m.data : { Code: m.code }, until: at + errorMs,
       });
     }
-    case "removed": return over(s, "removed");
+    case "removed": return over(s, m.reason === "declined" ? "declined" : "removed");
     case "ended": return over(s, "ended");
     case "pong": return s;
     default: return never(m);

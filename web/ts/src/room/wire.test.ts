@@ -1,7 +1,7 @@
 import { strict as assert } from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
-import { parse, WireError } from "./wire.ts";
+import { parse, WireError, type Command } from "./wire.ts";
 
 // The examples that the Go side writes in its tests; run from web/ts.
 const golden = "../../sessions/testdata/feed";
@@ -47,5 +47,37 @@ test("a malformed message is refused", () => {
     '{"type":"notice","code":"x","level":"scream"}', '{"type":"roster","people":{}}',
   ]) {
     assert.throws(() => parse(bad), WireError, bad);
+  }
+});
+
+test("what the room says has the shape of the golden commands", () => {
+  const examples = new Map<string, ReadonlySet<string>>();
+  for (const line of readFileSync("../../sessions/testdata/commands.jsonl", "utf8").split("\n")) {
+    if (line.trim() === "") continue;
+    const raw: unknown = JSON.parse(line);
+    assert(typeof raw === "object" && raw !== null && "type" in raw && typeof raw.type === "string");
+    examples.set(raw.type, new Set(Object.keys(raw)));
+  }
+  const p = "01990000-0000-7000-8000-000000000002";
+  const one: { readonly [T in Command["type"]]: Command & { type: T } } = {
+    "lobby.check": { type: "lobby.check", audio: true, video: true, network: "good" },
+    "place.confirm": { type: "place.confirm", place: "KE" },
+    admit: { type: "admit", participant: p }, decline: { type: "decline", participant: p }, remove: { type: "remove", participant: p },
+    back_to_lobby: { type: "back_to_lobby", participant: p },
+    "ticket.renew": { type: "ticket.renew" }, leave: { type: "leave" }, end: { type: "end" }, ping: { type: "ping" },
+    "listen.set": { type: "listen.set", tag: "ar" }, "spoken.set": { type: "spoken.set", tag: "en" },
+    go_live: { type: "go_live", expect_epoch: 1 }, stop: { type: "stop", expect_epoch: 1 },
+    "direction.set": { type: "direction.set", out: "en", expect_epoch: 1 },
+    "mode.propose": { type: "mode.propose", mode: "consecutive", expect_epoch: 1 }, "mode.confirm": { type: "mode.confirm", mode: "consecutive", expect_epoch: 1 },
+    "handover.offer": { type: "handover.offer", to: p, expect_epoch: 1 }, "handover.request": { type: "handover.request", expect_epoch: 1 },
+    "handover.accept": { type: "handover.accept", expect_epoch: 1 }, "handover.decline": { type: "handover.decline", expect_epoch: 1 },
+    "handover.cancel": { type: "handover.cancel", expect_epoch: 1 }, "handover.switch": { type: "handover.switch", expect_epoch: 1 },
+    mute: { type: "mute", muted: true }, cough: { type: "cough", on: true }, "chat.say": { type: "chat.say", room: "main", text: "x" },
+    hand: { type: "hand", raised: true }, signal: { type: "signal", kind: "repeat" },
+  };
+  for (const command of Object.values(one)) {
+    const known = examples.get(command.type);
+    assert(known !== undefined, `${command.type} is unknown to the server`);
+    for (const key of Object.keys(command)) assert(known.has(key), `${command.type}.${key} is unknown to the server`);
   }
 });
