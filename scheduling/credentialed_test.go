@@ -15,6 +15,7 @@ import (
 // date, Dr Otieno decides, Layla Aziz interprets, Yusuf Farah's certificate has ended.
 func credentialed(t testing.TB, registrationEnds credentialing.Moment) *world {
 	w := newWorld(t)
+	w.onFile = map[string]credentialing.CredentialID{}
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -52,6 +53,7 @@ func credentialed(t testing.TB, registrationEnds credentialing.Moment) *world {
 		v, err := cred.Verify(ctx, grace, credentialing.VerifyRequest{Credential: e.Credential, Method: method, Source: "register", Result: credentialing.ResultFound, Evidence: sum})
 		must(err)
 		must(cred.Approve(ctx, samuel, v))
+		w.onFile[number] = e.Credential
 	}
 	years := credentialing.Claim{ValidFrom: credentialing.Date(2020, 1, 1), ValidTo: credentialing.Date(2029, 1, 1)}
 	onFile(w.amina, credentialing.KindLicense, "KE", "DEMO-KE-0001", years)
@@ -73,6 +75,7 @@ func credentialed(t testing.TB, registrationEnds credentialing.Moment) *world {
 	_, err = cred.AddAgreement(ctx, grace, credentialing.Agreement{From: w.clinic, To: w.other, Ground: "standard-contract",
 		DataClasses: []string{"history", "labs", "images", "video"}, ValidFrom: worldStart.AddDate(0, -6, 0)})
 	must(err)
+	w.cred, w.officer, w.approver = cred, grace, samuel
 	f := w.cases.facts[w.ref]
 	f.Context.LocationConfirmed, f.Context.IdentityConfirmed = credentialing.Yes(), credentialing.Yes()
 	f.Context.PatientLanguages = []string{"ar"}

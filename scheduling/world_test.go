@@ -43,6 +43,11 @@ type world struct {
 	rules *rules
 	cases *caseBook
 
+	// Of the real services, see credentialed.
+	cred              *credentialing.Service
+	officer, approver identity.Actor
+	onFile            map[string]credentialing.CredentialID // by number
+
 	mu  sync.Mutex
 	now time.Time // guarded by mu
 }

@@ -283,14 +283,7 @@ func (s *Service) organizationsOf(ctx context.Context, tx *audit.Tx, person iden
 	if err != nil {
 		return nil, err
 	}
-	now := tx.Now()
-	var out []identity.OrganizationID
-	for _, g := range grants {
-		if g.Role == identity.RoleSpecialist && g.Organization != "" && !g.From.After(now) && (g.Until.IsZero() || now.Before(g.Until)) {
-			out = append(out, g.Organization)
-		}
-	}
-	return out, nil
+	return advises(grants, tx.Now()), nil
 }
 
 // Assign gives the case to a specialist who may advise on it there and then. The

@@ -88,7 +88,7 @@ func (s *Service) RecordConsent(ctx context.Context, actor identity.Actor, id Ca
 			tx.Append(e)
 			recorded = append(recorded, c.ID)
 		}
-		return nil
+		return changed(ctx, tx, acc.c, "consent")
 	})
 	return recorded, err
 }
@@ -142,7 +142,7 @@ func (s *Service) WithdrawConsent(ctx context.Context, actor identity.Actor, id 
 		e.Reason = string(all[i].Purpose)
 		e.Tell = others(people(acc.c.Responsible, acc.c.Specialist), actor.Person)
 		tx.Append(e)
-		return nil
+		return changed(ctx, tx, acc.c, "consent")
 	})
 }
 
@@ -193,7 +193,13 @@ func (s *Service) context(ctx context.Context, tx *audit.Tx, c caseRow, receiver
 	if err != nil {
 		return credentialing.CaseContext{}, err
 	}
-	asked := !c.PlaceAt.IsZero() && !tx.Now().Before(c.PlaceAt) && tx.Now().Before(c.PlaceAt.Add(placeHolds))
+	return caseContext(tx.Now(), c, consents, confirmed, receiver, where), nil
+}
+
+// caseContext is what determinations must know of a case now, from what was read.
+func caseContext(now time.Time, c caseRow, consents []Consent, confirmed time.Time, receiver identity.PersonID,
+	where []identity.OrganizationID) credentialing.CaseContext {
+	asked := !c.PlaceAt.IsZero() && !now.Before(c.PlaceAt) && now.Before(c.PlaceAt.Add(placeHolds))
 	identified := !confirmed.IsZero()
 	requested := c.State != Draft && c.State != Withdrawn
 	signed := c.State == Decided || c.State == HandedBack || c.State == Closed
@@ -205,7 +211,7 @@ func (s *Service) context(ctx context.Context, tx *audit.Tx, c caseRow, receiver
 		Local:            credentialing.LocalPhysician{ID: c.Responsible, Requested: &requested, FinalAuthority: &final, Signed: &signed},
 		Consents:         PackConsents(consents, c.Place, receiver, where),
 		SiteFacility:     string(c.Organization),
-	}, nil
+	}
 }
 
 func (s *Service) determine(ctx context.Context, tx *audit.Tx, actor identity.Actor, c caseRow, person identity.PersonID,

@@ -208,7 +208,10 @@ func (s *Service) move(ctx context.Context, tx *audit.Tx, acc *access, ev Event)
 func (s *Service) touch(ctx context.Context, tx *audit.Tx, acc *access) error {
 	acc.c.Version++
 	acc.c.ChangedAt = tx.Now()
-	return updateCase(ctx, tx, acc.c)
+	if err := updateCase(ctx, tx, acc.c); err != nil {
+		return err
+	}
+	return changed(ctx, tx, acc.c, "case")
 }
 
 // event begins the event of a command on a case.
