@@ -43,6 +43,15 @@ type Invitation struct {
 	host   string
 }
 
+// shownName is the name in the calendar file. A patient's stands in none: calendars
+// are shared (S9).
+func (i Invitation) shownName() string {
+	if i.Seat.Role == RolePatient {
+		return ""
+	}
+	return i.Person.Name
+}
+
 // Calendar writes the calendar file for the person. The texts are the caller's, in
 // the person's language, and neutral: no patient, no diagnosis, no title of a case
 // (scheduling S9). The file names no other participant.
@@ -50,7 +59,7 @@ func (i Invitation) Calendar(summary, description, language string, stamp time.T
 	in := ical.Invitation{Method: i.Method, UID: i.Appointment.UID, Sequence: i.Appointment.Sequence, Stamp: stamp, Start: i.Appointment.StartAt,
 		Duration: i.Appointment.Duration, Summary: summary, Description: description, Language: language,
 		Organizer: ical.Attendee{Name: "Consilium", Email: "no-reply@" + mailHost(i.host)},
-		Attendees: []ical.Attendee{{Name: i.Person.Name, Email: i.Person.Email, Response: ical.Response(strings.ToUpper(string(i.Seat.Response)))}}}
+		Attendees: []ical.Attendee{{Name: i.shownName(), Email: i.Person.Email, Response: ical.Response(strings.ToUpper(string(i.Seat.Response)))}}}
 	if !i.Redeem {
 		in.URL = i.Link // a link that works once does not belong in shared calendars
 	}
