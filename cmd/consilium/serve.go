@@ -170,7 +170,7 @@ func (a *app) openMedia(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("media engine on %s: %w", a.cfg.MediaAddr, err)
 	}
-	a.later(engine.Close)
+	a.later(running(ctx, engine))
 	a.engine = engine
 	address := "ws" + strings.TrimPrefix(a.cfg.Origin, "http") // http: to ws:, https: to wss:
 	a.media = embedded.New(embedded.Config{Server: engine, URL: func(sessions.SessionID) string { return address }})
@@ -182,6 +182,21 @@ func (a *app) openMedia(ctx context.Context) error {
 	}
 	a.later(a.sessions.Close)
 	return nil
+}
+
+// running runs the engine; the function returned ends it and waits for its end.
+func running(ctx context.Context, engine *sfu.Server) (stop func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = engine.Run(ctx) // ends with ctx alone
+	}()
+	return func() {
+		cancel()
+		engine.Close()
+		<-ended
+	}
 }
 
 // handler mounts the engine's protocol beside the pages.
@@ -313,7 +328,7 @@ func runMedia(ctx context.Context, e environment, args []string) error {
 	if err != nil {
 		return fmt.Errorf("media: %w", err)
 	}
-	defer engine.Close()
+	defer running(ctx, engine)()
 	listener, err := net.Listen("tcp", *addr)
 	if err != nil {
 		return fmt.Errorf("media: %w", err)
