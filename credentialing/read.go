@@ -3,6 +3,7 @@ package credentialing
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -334,6 +335,25 @@ func (s *Service) DeterminationsOf(ctx context.Context, actor identity.Actor, pe
 		return nil
 	})
 	return out, err
+}
+
+// Check returns a stored determination and whether a replay of its facts agrees with
+// it: differs is nil, or ErrReplayDiffers with what is wrong.
+func (s *Service) Check(ctx context.Context, actor identity.Actor, id DeterminationID) (d Determination, differs error, err error) {
+	if !officer(actor) {
+		return d, nil, ErrNotFound
+	}
+	err = s.db.Read(ctx, actor.Scope(), func(tx *audit.Tx) error {
+		if d, err = s.Stored(ctx, tx, id); err != nil {
+			return err
+		}
+		_, differs = s.Replay(ctx, tx, id)
+		if differs != nil && !errors.Is(differs, ErrReplayDiffers) {
+			return differs
+		}
+		return nil
+	})
+	return d, differs, err
 }
 
 // views reads credentials that where names, with what stands beside them.

@@ -24,6 +24,7 @@ var navEntries = []navEntry{
 	{href: "/appointments", label: i18n.NavAppointments, icon: "calendar", roles: []identity.Role{identity.RoleLocalPhysician, identity.RoleSpecialist, identity.RoleCoordinator, identity.RoleInterpreter, identity.RolePatient}},
 	{href: "/availability", label: i18n.NavAvailability, icon: "clock", roles: []identity.Role{identity.RoleLocalPhysician, identity.RoleSpecialist, identity.RoleInterpreter}},
 	{href: "/credentials", label: i18n.NavCredentials, icon: "badge", roles: []identity.Role{identity.RoleOfficer}},
+	{href: "/credentials/mine", label: i18n.OfficerMine, icon: "badge", roles: []identity.Role{identity.RoleLocalPhysician, identity.RoleSpecialist, identity.RoleInterpreter}},
 	{href: "/profile", label: i18n.NavProfile, icon: "person"},
 	{href: "/outbox", label: i18n.NavOutbox, icon: "mail", demo: true},
 	{href: "/demo", label: i18n.NavCast, icon: "people", demo: true},

@@ -29,6 +29,7 @@ func (s *Server) officerRoutes() []route {
 		{http.MethodPost, "/credentials/people/{person}/claim", member, s.enterClaim},
 		{http.MethodPost, "/credentials/people/{person}/exclusions", officer, s.checkExclusions},
 		{http.MethodPost, "/credentials/people/{person}/exclusions/{exclusion}", officer, s.decideExclusion},
+		{http.MethodGet, "/credentials/answers/{determination}", officer, s.determination},
 		{http.MethodGet, "/credentials/{credential}", member, s.credential},
 		{http.MethodPost, "/credentials/{credential}/evidence", member, s.attachEvidence},
 		{http.MethodGet, "/credentials/{credential}/evidence/{sha256}", member, s.openEvidence},
@@ -147,7 +148,8 @@ func (s *Server) officerQueue(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) ownFile(w http.ResponseWriter, r *http.Request) error {
-	return s.redirect(w, r, "/credentials/people/"+string(actorOf(r).Person))
+	r.SetPathValue("person", string(actorOf(r).Person))
+	return s.showFile(w, r, http.StatusOK, pages.Form{})
 }
 
 func (s *Server) personFile(w http.ResponseWriter, r *http.Request) error {
@@ -168,6 +170,15 @@ func (s *Server) showFile(w http.ResponseWriter, r *http.Request, status int, f 
 	for _, m := range file.Exclusions {
 		p.Matches = append(p.Matches, pages.MatchRow{ID: string(m.ID), Number: m.List + " " + m.Entry, Strong: m.Strong, Decision: m.Decision,
 			Pending: m.Decision == "" && m.Proposer != ""})
+	}
+	if p.Officer {
+		answers, err := s.d.Credentialing.DeterminationsOf(r.Context(), actor, id, 20)
+		if err != nil {
+			return fmt.Errorf("answers about a person: %w", err)
+		}
+		for _, d := range answers {
+			p.Answers = append(p.Answers, answerRow(d))
+		}
 	}
 	names, err := s.namesOf(r.Context(), []identity.PersonID{id})
 	if err != nil {
@@ -700,26 +711,67 @@ func (s *Server) tryChoices(ctx context.Context, actor identity.Actor, l *i18n.L
 	return nil
 }
 
-func (s *Server) tryAnswer(l *i18n.Localizer, d credentialing.Determination, rules []credentialing.RuleAnswer) *pages.TryAnswer {
-	a := &pages.TryAnswer{Decision: i18n.ID("scope.decision." + string(d.Decision)), Level: pages.LevelOK}
-	switch d.Decision {
+func decisionLevel(d credentialing.Decision) pages.Level {
+	switch d {
 	case credentialing.Deny:
-		a.Level = pages.LevelBad
+		return pages.LevelBad
 	case credentialing.PermitWithConditions:
-		a.Level = pages.LevelWarn
+		return pages.LevelWarn
 	}
-	say := func(codes []string) (out []pages.ReasonRow) {
-		for _, code := range codes {
-			e := s.d.Credentialing.Explain(code)
-			row := pages.ReasonRow{Code: code, Sentence: l.Sentence(e.MessageID, e.Data), RuleText: e.RuleText, Source: e.Source, URL: e.SourceURL}
-			if id, ok := e.Data["Credential"].(string); ok {
-				row.Href, row.Code = "/credentials/"+id, ""
-			}
-			out = append(out, row)
+	return pages.LevelOK
+}
+
+func answerRow(d credentialing.Determination) pages.AnswerRow {
+	row := pages.AnswerRow{Href: "/credentials/answers/" + string(d.ID), Activity: i18n.ID("scope.activity." + string(d.Activity)),
+		Decision: i18n.ID("scope.decision." + string(d.Decision)), Level: decisionLevel(d.Decision), Mode: i18n.OfficerMode, Given: d.DecidedAt, For: d.At}
+	if d.Mode == credentialing.Act {
+		row.Mode = i18n.OfficerAct
+	}
+	return row
+}
+
+// determination shows a stored answer and works it out again.
+func (s *Server) determination(w http.ResponseWriter, r *http.Request) error {
+	d, differs, err := s.d.Credentialing.Check(r.Context(), actorOf(r), credentialing.DeterminationID(r.PathValue("determination")))
+	if err != nil {
+		return fmt.Errorf("answer: %w", err)
+	}
+	l := localizer(r)
+	p := pages.DeterminationPage{Row: answerRow(d), Reasons: s.reasonRows(l, d.Reasons), Conditions: s.reasonRows(l, d.Conditions),
+		Facts: string(d.Facts), Hash: hex.EncodeToString(d.Hash[:]), Differs: differs != nil}
+	for _, a := range d.ByPlace {
+		p.Places = append(p.Places, i18n.Place(a.Place))
+	}
+	for _, e := range append(slices.Clone(d.Packs), d.ConditionsList) {
+		p.Editions = append(p.Editions, pages.EditionRow{Code: e.Code, Version: e.Version, SHA256: e.SHA256})
+	}
+	names, err := s.namesOf(r.Context(), []identity.PersonID{d.Person})
+	if err != nil {
+		return err
+	}
+	if p.Layout, err = s.layout(w, r, i18n.OfficerDetermination); err != nil {
+		return err
+	}
+	p.Crumbs = append(s.officerCrumbs(r), pages.Crumb{Href: "/credentials/people/" + string(d.Person), Label: names[d.Person]})
+	return s.render(w, r, http.StatusOK, pages.Determination(p))
+}
+
+// reasonRows say codes as sentences.
+func (s *Server) reasonRows(l *i18n.Localizer, codes []string) (out []pages.ReasonRow) {
+	for _, code := range codes {
+		e := s.d.Credentialing.Explain(code)
+		row := pages.ReasonRow{Code: code, Sentence: l.Sentence(e.MessageID, e.Data), RuleText: e.RuleText, Source: e.Source, URL: e.SourceURL}
+		if id, ok := e.Data["Credential"].(string); ok {
+			row.Href, row.Code = "/credentials/"+id, ""
 		}
-		return out
+		out = append(out, row)
 	}
-	a.Reasons, a.Conditions = say(d.Reasons), say(d.Conditions)
+	return out
+}
+
+func (s *Server) tryAnswer(l *i18n.Localizer, d credentialing.Determination, rules []credentialing.RuleAnswer) *pages.TryAnswer {
+	a := &pages.TryAnswer{Decision: i18n.ID("scope.decision." + string(d.Decision)), Level: decisionLevel(d.Decision),
+		Reasons: s.reasonRows(l, d.Reasons), Conditions: s.reasonRows(l, d.Conditions)}
 	for _, r := range rules {
 		row := pages.RuleRow{Rule: r.Rule, Place: r.Place, Effect: i18n.ID("officer.effect." + string(r.Effect)), Holds: truthID(r.Holds), Level: pages.LevelInfo}
 		if r.Holds != credentialing.False {

@@ -24,6 +24,8 @@ import (
 // office is the pages with two officers, two physicians and a specialist abroad.
 type office struct {
 	house
+	db     *audit.DB
+	cred   *credentialing.Service
 	clinic identity.OrganizationID
 }
 
@@ -40,7 +42,7 @@ func openOffice(t *testing.T) office {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := office{house: house{identity: ids, people: map[string]identity.PersonID{}, token: map[string]string{}}}
+	o := office{db: db, cred: cred, house: house{identity: ids, people: map[string]identity.PersonID{}, token: map[string]string{}}}
 	seed := identity.System("seed", "")
 	if o.clinic, err = ids.AddOrganization(ctx, seed, identity.Organization{Name: "Jacaranda Hill Hospital", Kind: "hospital", Zone: "Africa/Nairobi", Place: "KE"}); err != nil {
 		t.Fatal(err)
@@ -154,6 +156,16 @@ func TestOfficerPagesAreWholeInEveryLanguage(t *testing.T) {
 	o.send(t, "wanjiru", license+"/verify", url.Values{"method": {"primary-source"}, "source": {"Register"}, "result": {"found"}, "status": {"suspended"}})
 	weber := "/credentials/people/" + string(o.people["weber"])
 	o.send(t, "wanjiru", weber+"/exclusions", url.Values{"lists": {"LEIE, SAM"}, "entry": {"E-1"}})
+	var answer string
+	err := o.db.Write(t.Context(), audit.Scope{}, func(tx *audit.Tx) error {
+		d, err := o.cred.Determine(t.Context(), tx, identity.System("test", ""), credentialing.Ask{Person: o.people["weber"], Activity: credentialing.DirectConsult,
+			At: time.Now(), Mode: credentialing.Act, Case: credentialing.CaseContext{Organization: o.clinic, Places: []string{"KE", "UG"}}})
+		answer = "/credentials/answers/" + string(d.ID)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	try := "/credentials/try?" + url.Values{"person": {string(o.people["weber"])}, "activity": {"joint_video_visit"}, "place": {"KE"}, "at": {"2026-12-01T10:00"},
 		"local": {string(o.people["otieno"])}, "clinic": {string(o.clinic)}}.Encode()
 	for _, l := range i18n.Languages {
@@ -165,7 +177,7 @@ func TestOfficerPagesAreWholeInEveryLanguage(t *testing.T) {
 			if err := o.identity.SetPreferences(t.Context(), actor, l.Tag, actor.Zone); err != nil {
 				t.Fatal(err)
 			}
-			for _, path := range []string{"/", "/credentials", weber, weber + "/claim", license, "/credentials/try", try} {
+			for _, path := range []string{"/", "/credentials", weber, weber + "/claim", license, answer, "/credentials/try", try} {
 				w := get(o, path, o.as(who))
 				if w.Code != 200 {
 					t.Errorf("%s %s as %s: %d", l.Tag, path, who, w.Code)
@@ -175,6 +187,15 @@ func TestOfficerPagesAreWholeInEveryLanguage(t *testing.T) {
 				}
 			}
 		}
+	}
+	if body := get(o, weber, o.as("wanjiru")).Body.String(); !strings.Contains(body, answer) {
+		t.Error("the file does not lead to the answer given")
+	}
+	if body := get(o, answer, o.as("wanjiru")).Body.String(); !strings.Contains(body, `class="notice ok"`) || !strings.Contains(body, "no-pack:UG") {
+		t.Errorf("the answer is not worked out again:\n%s", body)
+	}
+	if w := get(o, answer, o.as("weber")); w.Code != 403 {
+		t.Errorf("a specialist reads answers: %d", w.Code)
 	}
 	body := get(o, try, o.as("wanjiru")).Body.String()
 	for _, want := range []string{"forbid:KE-002", "unmet:ZZ-020:malpractice_cover", "KE-001"} {
@@ -192,7 +213,7 @@ func TestOfficerPagesAreForOfficersAndOnesOwn(t *testing.T) {
 		who, path string
 		want      int
 	}{
-		{"otieno", "/credentials", 403}, {"otieno", "/credentials/try", 403}, {"otieno", "/credentials/mine", 303}, {"otieno", own, 200}, {"otieno", at, 200},
+		{"otieno", "/credentials", 403}, {"otieno", "/credentials/try", 403}, {"otieno", "/credentials/mine", 200}, {"otieno", own, 200}, {"otieno", at, 200},
 		{"weber", own, 404}, {"weber", at, 404}, {"weber", own + "/claim", 404}, {"kiptoo", own, 200}, {"kiptoo", "/credentials/nothing", 404},
 	} {
 		if w := get(o, c.path, o.as(c.who)); w.Code != c.want {
