@@ -370,7 +370,7 @@ func (l *live) speaks(p *seated, s string) error {
 	}
 	before := p.Participant
 	p.Spoken = t
-	if err := l.save(p, "session.speaks", t); err != nil {
+	if err := l.save(p, "session.speech_declared", t); err != nil {
 		p.Participant = before
 		return err
 	}
@@ -410,7 +410,7 @@ func (l *live) listens(p *seated, s string) error {
 		to = "floor"
 	}
 	var e effects
-	e.did("session.listens", p.ID, nil, to)
+	e.did("session.channel_chosen", p.ID, nil, to)
 	l.pending = append(l.pending, pending{actor: p.conn.actor, changes: e.changes, saves: []Participant{p.Participant}})
 	l.flush()
 	return nil

@@ -1,8 +1,11 @@
 package sessions_test
 
 import (
+	"errors"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/consilium-health/consilium/credentialing"
 	"github.com/consilium-health/consilium/sessions"
@@ -229,5 +232,40 @@ func TestUnknownFramesEndTheFeed(t *testing.T) {
 		b.until(0, "admitted", nil)
 		_ = b.conn.Command(w.ctx, []byte(frame))
 		<-b.conn.Done()
+	}
+}
+
+func TestAnotherNodeDoesNotRunTheSameSession(t *testing.T) {
+	w := newWorld(t)
+	first := w.arrive("otieno")
+	first.until(0, "admitted", nil)
+	other, err := sessions.New(sessions.Config{DB: w.db, Identity: w.who, Credentialing: w.creds, Scheduling: w.visits, Workspace: w.cases, Media: w.media,
+		Node: "other", Address: "http://other.internal"})
+	w.ok(err)
+	defer other.Close()
+	_, err = other.Connect(w.ctx, w.actors["otieno"], first.door.Session, func([]byte) error { return nil })
+	var elsewhere *sessions.Elsewhere
+	if !errors.As(err, &elsewhere) {
+		t.Fatalf("the other node got %v", err)
+	}
+	w.rooms.Close() // gives the lease up
+	c, err := other.Connect(w.ctx, w.actors["otieno"], first.door.Session, func([]byte) error { return nil })
+	w.ok(err)
+	c.Close()
+}
+
+func TestNodeThatLostTheLeaseStops(t *testing.T) {
+	w := newWorld(t)
+	b := w.arrive("otieno")
+	b.until(0, "admitted", nil)
+	conn, err := pgx.Connect(w.ctx, w.pg.AdminURL)
+	w.ok(err)
+	defer conn.Close(w.ctx)
+	_, err = conn.Exec(w.ctx, `update session_lease set node = 'other', epoch = epoch + 1, until = until + interval '1 hour'`)
+	w.ok(err)
+	_ = b.conn.Command(w.ctx, []byte(`{"type":"lobby.check","audio":true,"video":false,"network":"poor"}`))
+	<-b.conn.Done()
+	if n := w.count(`select count(*) from session_participant where checked_at is not null`); n != 0 {
+		t.Error("a node without the lease wrote")
 	}
 }

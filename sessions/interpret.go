@@ -379,7 +379,7 @@ func (m *machine) assign(by, id Identity) (effects, error) {
 	m.put(b, id, slot)
 	b.state = to
 	m.bump()
-	e.did("booth.assigned", id, b, "assigned by "+string(by))
+	e.did("booth.assigned", id, b, "assigned")
 	return e, nil
 }
 

@@ -342,6 +342,11 @@ func hosts(r scheduling.Role) bool {
 // open finds the session of an appointment or makes it, with everybody seated.
 func (s *Service) open(ctx context.Context, tx *audit.Tx, actor identity.Actor, a scheduling.Appointment) (Session, error) {
 	session, err := sessionWhere(ctx, tx, `appointment_id = $1`, string(a.ID))
+	if err == nil && session.State == SessionOpen && (!session.Start.Equal(a.StartAt) || !session.End.Equal(a.End())) {
+		// The appointment was moved after somebody had been at the door.
+		session.Start, session.End, session.Closes = a.StartAt, a.End(), a.End().Add(doorCloses)
+		return session, moveSession(ctx, tx, session)
+	}
 	if err == nil || !errors.Is(err, ErrNotFound) {
 		return session, err
 	}

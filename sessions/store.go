@@ -67,6 +67,15 @@ func saveSession(ctx context.Context, tx *audit.Tx, s Session, reason string) er
 	return nil
 }
 
+// moveSession writes the times of an appointment that was moved.
+func moveSession(ctx context.Context, tx *audit.Tx, s Session) error {
+	_, err := tx.Exec(ctx, `update session set start_at = $2, end_at = $3, closes_at = $4 where id = $1`, string(s.ID), s.Start, s.End, s.Closes)
+	if err != nil {
+		return fmt.Errorf("move session %s: %w", s.ID, err)
+	}
+	return nil
+}
+
 const participantColumns = `id::text, session_id::text, person_id::text, role, state, pair, spoken, listening, place, checked_at, admitted_at,
 	admitted_by::text, determination_id::text`
 

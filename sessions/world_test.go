@@ -243,6 +243,14 @@ func (w *world) book() {
 		Specialist: w.actors["tremblay"].Person, Start: answer.Slots[0].Start}))(w)
 	w.visit = got(w.visits.Accept(w.ctx, w.actors["aziz"], w.seat("aziz").ID))(w)
 	w.setClock(w.visit.StartAt.Add(-5 * time.Minute))
+	// Mrs Idris comes by the link of her invitation, as a guest.
+	invitation := got(w.visits.Invitation(w.ctx, identity.System("mail", w.nairobi), w.visit.ID, w.actors["idris"].Person))(w)
+	_, token, _ := strings.Cut(invitation.Link, "/invite/")
+	login, _, err := w.visits.RedeemInvite(w.ctx, token)
+	w.ok(err)
+	if w.actors["idris"], _, err = w.who.Authenticate(w.ctx, login); err != nil || !w.actors["idris"].Guest() {
+		w.t.Fatalf("the link gave %+v, %v", w.actors["idris"], err)
+	}
 }
 
 func (w *world) seat(key string) scheduling.Seat {
