@@ -244,6 +244,7 @@ func (a *app) startJobs(ctx context.Context) error {
 	river.AddWorker(workers, worker)
 	client, err := river.NewClient(riverpgxv5.New(a.pool), &river.Config{
 		Queues: map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 4}}, Workers: workers, Logger: a.log,
+		PeriodicJobs: a.periodic(workers),
 	})
 	if err != nil {
 		return fmt.Errorf("jobs: %w", err)
@@ -259,6 +260,7 @@ func (a *app) startJobs(ctx context.Context) error {
 			a.log.Warn("jobs did not end in time", "error", err)
 		}
 	})
+	a.followChanges(ctx)
 	return nil
 }
 

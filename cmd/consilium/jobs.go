@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/consilium-health/consilium/credentialing"
+)
+
+// lookAgainArgs is the job that looks again at booked visits: what the clock changed,
+// each minute, and all of them each night.
+type lookAgainArgs struct {
+	All bool `json:"all" river:"unique"`
+}
+
+// Kind is the name of the job.
+func (lookAgainArgs) Kind() string { return "look_again" }
+
+// InsertOpts lets one wait at a time: a second finds what the first left.
+func (lookAgainArgs) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{MaxAttempts: 3, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
+		rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable, rivertype.JobStateRunning, rivertype.JobStateScheduled,
+	}}}
+}
+
+type lookAgain struct {
+	river.WorkerDefaults[lookAgainArgs]
+	a *app
+}
+
+// Timeout is enough for a hundred thousand visits.
+func (w *lookAgain) Timeout(*river.Job[lookAgainArgs]) time.Duration { return 10 * time.Minute }
+
+// Work looks again at what is due, or at all. What the nightly look finds was missed
+// by the others.
+func (w *lookAgain) Work(ctx context.Context, job *river.Job[lookAgainArgs]) error {
+	if !job.Args.All {
+		_, err := w.a.scheduling.Reevaluate(ctx)
+		return err
+	}
+	done, err := w.a.scheduling.ReevaluateAll(ctx)
+	if done.SetAside+done.Restored > 0 {
+		w.a.log.WarnContext(ctx, "the nightly look found visits that were missed", "set_aside", done.SetAside, "restored", done.Restored)
+	}
+	return err
+}
+
+// nightly is 02:00 UTC: nobody's busiest hour.
+type nightly struct{}
+
+// Next is the next night after t.
+func (nightly) Next(t time.Time) time.Time {
+	t = t.UTC()
+	next := time.Date(t.Year(), t.Month(), t.Day(), 2, 0, 0, 0, time.UTC)
+	if !next.After(t) {
+		next = next.AddDate(0, 0, 1)
+	}
+	return next
+}
+
+// periodic are the jobs that come by the clock.
+func (a *app) periodic(workers *river.Workers) []*river.PeriodicJob {
+	river.AddWorker(workers, &lookAgain{a: a})
+	return []*river.PeriodicJob{
+		river.NewPeriodicJob(river.PeriodicInterval(time.Minute), func() (river.JobArgs, *river.InsertOpts) { return lookAgainArgs{}, nil },
+			&river.PeriodicJobOpts{RunOnStart: true}),
+		river.NewPeriodicJob(nightly{}, func() (river.JobArgs, *river.InsertOpts) { return lookAgainArgs{All: true}, nil }, nil),
+	}
+}
+
+// followChanges looks again at booked visits as soon as a change commits that they
+// rest on, until the app stops.
+func (a *app) followChanges(ctx context.Context) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			err := a.credentialing.FollowChanges(ctx, func(credentialing.Change) error {
+				if _, err := a.scheduling.Reevaluate(ctx); err != nil {
+					return fmt.Errorf("look again: %w", err)
+				}
+				return nil
+			})
+			if ctx.Err() != nil {
+				return
+			}
+			a.log.WarnContext(ctx, "following changes", "error", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Second): // the database is away; try again
+			}
+		}
+	}()
+	a.later(func() {
+		cancel()
+		<-done
+	})
+}
