@@ -172,7 +172,7 @@ export function reduce(s: RoomState, e: Event): RoomState {
 }
 
 function over(s: RoomState, why: Why): RoomState {
-  return { ...s, phase: { kind: "over", why }, tickets: null, banners: [], speaking: [], people: [], waiting: [] };
+  return { ...s, phase: { kind: "over", why }, tickets: null, media: { main: "off", booth: "off" }, banners: [], speaking: [], people: [], waiting: [] };
 }
 
 function received(s: RoomState, m: Message, at: number): RoomState {
@@ -249,7 +249,7 @@ function received(s: RoomState, m: Message, at: number): RoomState {
 function toLobby(s: RoomState, at: number): RoomState {
   if (s.phase.kind === "lobby") return s;
   return {
-    ...s, phase: { kind: "lobby", since: at }, tickets: null, people: [], waiting: [], tracks: {}, speaking: [], channels: null, booth: null,
+    ...s, phase: { kind: "lobby", since: at }, tickets: null, media: { main: "off", booth: "off" }, people: [], waiting: [], tracks: {}, speaking: [], channels: null, booth: null,
     scope: null, chat: [], unread: 0, banners: [],
   };
 }
