@@ -31,6 +31,8 @@ type clinic struct {
 	house
 	t          *testing.T
 	scheduling *scheduling.Service
+	cred       *credentialing.Service
+	licenses   map[string]credentialing.CredentialID // by number
 	organs     map[string]identity.OrganizationID
 	ref        string
 }
@@ -70,11 +72,15 @@ func openClinic(t *testing.T) clinic {
 	must(err)
 	blobs, err := workspace.OpenBlobs(t.TempDir(), t.TempDir())
 	must(err)
-	cases, err := workspace.New(workspace.Config{DB: db, Identity: ids, Credentialing: cred, Blobs: blobs, RPID: "localhost", Origins: []string{origin}, Demo: true})
+	secret, _, err := audit.GenerateKey("consilium.test/log")
+	must(err)
+	signer, err := audit.NewSigner(secret)
+	must(err)
+	cases, err := workspace.New(workspace.Config{DB: db, Identity: ids, Credentialing: cred, Blobs: blobs, Signer: signer, RPID: "localhost", Origins: []string{origin}, Demo: true})
 	must(err)
 	times, err := scheduling.New(scheduling.Config{DB: db, Identity: ids, Credentialing: cred, Cases: cases, Origin: origin})
 	must(err)
-	c := clinic{t: t, scheduling: times, organs: map[string]identity.OrganizationID{},
+	c := clinic{t: t, scheduling: times, cred: cred, licenses: map[string]credentialing.CredentialID{}, organs: map[string]identity.OrganizationID{},
 		house: house{identity: ids, outbox: mail.NewOutbox(db), people: map[string]identity.PersonID{}, token: map[string]string{}}}
 	seed := identity.System("seed", "")
 	for key, o := range map[string]identity.Organization{
@@ -113,6 +119,7 @@ func openClinic(t *testing.T) clinic {
 		v, err := cred.Verify(ctx, c.actor("wanjiru"), credentialing.VerifyRequest{Credential: e.Credential, Method: method, Source: "register", Result: credentialing.ResultFound, Evidence: sum})
 		must(err)
 		must(cred.Approve(ctx, c.actor("kiptoo"), v))
+		c.licenses[number] = e.Credential
 	}
 	day := func(n int) credentialing.Moment {
 		y, m, d := now.AddDate(0, 0, n).Date()
@@ -312,6 +319,36 @@ func TestPatientsLinkShowsAndThenLetsInOnce(t *testing.T) {
 	}
 	if w := get(c, "/invite/"+strings.Repeat("A", 64)); w.Code != 404 {
 		t.Errorf("a guessed link: status %d, want 404", w.Code)
+	}
+}
+
+func TestSuspensionIsSaidOnThePageOfTheVisit(t *testing.T) {
+	c := openClinic(t)
+	at := c.book()
+	if _, err := c.cred.ReportStatus(context.Background(), c.actor("wanjiru"), credentialing.StatusReport{Credential: c.licenses["DEMO-ON-0001"],
+		Status: credentialing.StatusSuspended, Source: "register"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.scheduling.Reevaluate(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	body := c.get("otieno", at).Body.String()
+	for _, want := range []string{"needs attention", "ZZ-012", "Prof. Claire Tremblay", c.times(), at + "/cancel"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the page of the clinic does not say %s", want)
+		}
+	}
+	if body := c.get("aziz", at).Body.String(); strings.Contains(body, "ZZ-012") || !strings.Contains(body, "العيادة") {
+		t.Error("the interpreter is told the reason, or nothing")
+	}
+	for _, l := range i18n.Languages {
+		actor := c.actor("otieno")
+		if err := c.identity.SetPreferences(context.Background(), actor, l.Tag, actor.Zone); err != nil {
+			t.Fatal(err)
+		}
+		for _, problem := range whole(t, c.get("otieno", at).Body.String(), l) {
+			t.Errorf("%s: %s", l.Tag, problem)
+		}
 	}
 }
 

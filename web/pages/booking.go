@@ -115,8 +115,9 @@ type AppointmentPage struct {
 	End       time.Time
 	State     string
 	Level     Level
-	Reason    string // why it was canceled
-	Attention bool   // the interpreter declined
+	Reason    string  // why it was canceled
+	Attention i18n.ID // what to do about a visit that needs attention; "" for none
+	Obstacles []WhyRow
 	People    []PersonRow
 	Tasks     []TaskRow
 	Note      string
