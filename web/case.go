@@ -419,7 +419,10 @@ func (s *Server) refusalText(l *i18n.Localizer, r *workspace.Refusal) string {
 
 // scopeLines say what a determination allows and under which limits.
 func (s *Server) scopeLines(l *i18n.Localizer, d credentialing.Determination) []pages.CaseReason {
-	var out []pages.CaseReason
+	if !d.Allowed() {
+		return nil
+	}
+	out := []pages.CaseReason{{Sentence: l.T(i18n.CaseScopeAdvise)}, {Sentence: l.T(i18n.CaseScopeNoOrders)}}
 	for _, c := range d.Conditions {
 		out = append(out, s.reason(l, c))
 	}

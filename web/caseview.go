@@ -36,7 +36,7 @@ func (s *Server) showCase(w http.ResponseWriter, r *http.Request, status int, f 
 	}
 	if d := view.Advising; d != nil {
 		if d.Allowed() {
-			p.Scope = append([]pages.CaseReason{{Sentence: v.l.T(i18n.CaseScopeAdvise)}, {Sentence: v.l.T(i18n.CaseScopeNoOrders)}}, s.scopeLines(v.l, *d)...)
+			p.Scope = s.scopeLines(v.l, *d)
 		} else {
 			p.Closed = []pages.CaseReason{s.reason(v.l, d.Lead())}
 		}

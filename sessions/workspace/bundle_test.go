@@ -165,7 +165,7 @@ func TestBundleNamesTheSpoiledPart(t *testing.T) {
 		"decision's id":           {edit(decision+"/document.json", "id", to("00000000-0000-7000-8000-000000000000")), decision + "/document.json"},
 		"signer named":            {edit(decision+"/signature.json", "person", to(string(w.tremblay))), decision + "/signature.json"},
 		"instant":                 {edit(decision+"/signature.json", "signed_at", to("2027-02-09T11:31:00Z")), decision + "/evidence.json"},
-		"key kind":                {edit(decision+"/signature.json", "credential_kind", to("demonstration")), decision + "/leaf.json"},
+		"key kind":                {edit(decision+"/signature.json", "credential_kind", to("passkey")), decision + "/leaf.json"},
 		"user verified":           {edit(decision+"/signature.json", "user_verified", to(false)), decision + "/signature.json"},
 		"origin":                  {edit(decision+"/signature.json", "origin", to("http://localhost:1")), decision + "/signature.json"},
 		"enrollment leaf number":  {edit(decision+"/signature.json", "enrollment_leaf", to(json.Number("1"))), decision + "/leaf.json"},

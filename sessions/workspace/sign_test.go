@@ -124,8 +124,9 @@ func TestSignRefusesAnswersThatDoNotHold(t *testing.T) {
 		return out
 	}
 	foreign := newAuthenticator() // a key nobody enrolled
-	elsewhere := *w.key(w.otieno)
-	elsewhere.origin = "http://localhost:9999"
+	copied := *w.key(w.otieno).Key
+	copied.Origin = "http://localhost:9999"
+	elsewhere := authenticator{&copied}
 	for name, response := range map[string][]byte{
 		"flipped signature":          flipped("signature"),
 		"flipped authenticator data": flipped("authenticatorData"),

@@ -1,12 +1,7 @@
 package workspace_test
 
 import (
-	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -19,6 +14,7 @@ import (
 	"github.com/consilium-health/consilium/credentialing"
 	"github.com/consilium-health/consilium/credentialing/audit"
 	"github.com/consilium-health/consilium/credentialing/identity"
+	"github.com/consilium-health/consilium/credentialing/identity/demokey"
 	"github.com/consilium-health/consilium/deploy/pgtest"
 	"github.com/consilium-health/consilium/scheduling"
 	"github.com/consilium-health/consilium/sessions/workspace"
@@ -180,81 +176,27 @@ func (w *world) hold(p identity.PersonID, kind credentialing.Kind, place, number
 	return entered.Credential
 }
 
-// authenticator is a passkey in software: a P-256 key that makes true WebAuthn
-// answers.
-type authenticator struct {
-	id     []byte
-	key    *ecdsa.PrivateKey
-	origin string
-}
+// authenticator is a key in software that makes true WebAuthn answers.
+type authenticator struct{ *demokey.Key }
 
 func newAuthenticator() *authenticator {
-	a := &authenticator{id: make([]byte, 32), origin: origin}
-	_, _ = rand.Read(a.id)
-	a.key, _ = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	return a
+	k, err := demokey.New(rpID, origin)
+	if err != nil {
+		panic(err)
+	}
+	return &authenticator{k}
 }
 
 func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
-func cborBytes(b []byte) []byte {
-	if len(b) < 256 {
-		return append([]byte{0x58, byte(len(b))}, b...)
-	}
-	return append([]byte{0x59, byte(len(b) >> 8), byte(len(b))}, b...)
-}
-
-func (a *authenticator) cose() []byte {
-	raw, err := a.key.PublicKey.Bytes() // 4 || x || y
+// assert answers navigator.credentials.get for a challenge.
+func (a *authenticator) assert(challenge []byte) []byte {
+	options, _ := json.Marshal(map[string]string{"challenge": b64(challenge)})
+	answer, err := a.Get(options)
 	if err != nil {
 		panic(err)
 	}
-	out := []byte{0xa5, 0x01, 0x02, 0x03, 0x26, 0x20, 0x01, 0x21}
-	out = append(out, cborBytes(raw[1:33])...)
-	out = append(out, 0x22)
-	return append(out, cborBytes(raw[33:])...)
-}
-
-func (a *authenticator) data(flags byte) []byte {
-	h := sha256.Sum256([]byte(rpID))
-	return append(h[:], flags, 0, 0, 0, 0)
-}
-
-// enroll answers navigator.credentials.create.
-func (a *authenticator) enroll(options json.RawMessage) []byte {
-	var o struct {
-		Challenge string `json:"challenge"`
-	}
-	_ = json.Unmarshal(options, &o)
-	client, _ := json.Marshal(map[string]any{"type": "webauthn.create", "challenge": o.Challenge, "origin": a.origin, "crossOrigin": false})
-	data := a.data(0x45) // present, verified, attested
-	data = append(data, make([]byte, 16)...)
-	data = append(data, byte(len(a.id)>>8), byte(len(a.id)))
-	data = append(data, a.id...)
-	data = append(data, a.cose()...)
-	object := append([]byte{0xa3, 0x63}, "fmt"...)
-	object = append(object, 0x64)
-	object = append(object, "none"...)
-	object = append(object, 0x67)
-	object = append(object, "attStmt"...)
-	object = append(object, 0xa0, 0x68)
-	object = append(object, "authData"...)
-	object = append(object, cborBytes(data)...)
-	out, _ := json.Marshal(map[string]any{"id": b64(a.id), "rawId": b64(a.id), "type": "public-key", "clientExtensionResults": map[string]any{},
-		"response": map[string]any{"clientDataJSON": b64(client), "attestationObject": b64(object), "transports": []string{"internal"}}})
-	return out
-}
-
-// assert answers navigator.credentials.get for a challenge.
-func (a *authenticator) assert(challenge []byte) []byte {
-	client, _ := json.Marshal(map[string]any{"type": "webauthn.get", "challenge": b64(challenge), "origin": a.origin, "crossOrigin": false})
-	data := a.data(0x05)
-	hash := sha256.Sum256(client)
-	digest := sha256.Sum256(append(bytes.Clone(data), hash[:]...))
-	sig, _ := ecdsa.SignASN1(rand.Reader, a.key, digest[:])
-	out, _ := json.Marshal(map[string]any{"id": b64(a.id), "rawId": b64(a.id), "type": "public-key", "clientExtensionResults": map[string]any{},
-		"response": map[string]any{"clientDataJSON": b64(client), "authenticatorData": b64(data), "signature": b64(sig)}})
-	return out
+	return answer
 }
 
 // key returns the person's enrolled passkey, enrolling one on first use.
@@ -266,7 +208,9 @@ func (w *world) key(p identity.PersonID) *authenticator {
 	a := newAuthenticator()
 	ceremony, options, err := w.who.BeginEnrollment(w.ctx, w.actors[p])
 	w.ok(err)
-	if _, err := w.who.FinishEnrollment(w.ctx, w.actors[p], ceremony, a.enroll(options), "test key"); err != nil {
+	response, err := a.Create(options)
+	w.ok(err)
+	if _, err := w.who.FinishEnrollment(w.ctx, w.actors[p], ceremony, response, "test key"); err != nil {
 		w.t.Fatalf("enroll: %v", err)
 	}
 	w.keys[p] = a
