@@ -44,6 +44,7 @@ export class Desk {
   private readonly handover: Keyed<Command>;
   private state: RoomState;
   private timer: ReturnType<typeof setInterval> | null = null;
+  private turning = { out: "", until: 0 };
 
   constructor(texts: Texts, acts: DeskActs, state: RoomState) {
     this.texts = texts;
@@ -100,6 +101,7 @@ export class Desk {
       this.timer = null;
       return;
     }
+    if (s.booth.out === this.turning.out) this.turning.until = 0;
     const onAir = s.booth.self === "on_air";
     attr(root, "data-self", s.booth.self);
     attr(root, "data-state", s.booth.state);
@@ -134,16 +136,16 @@ export class Desk {
     const input = find(e, "input", HTMLInputElement);
     input.value = tag;
     input.onchange = () => {
-      this.acts.send({ type: "direction.set", out: tag, expect_epoch: this.state.epoch });
-      // The server says which one it is.
-      input.checked = this.state.booth?.out === tag;
+      if (!this.acts.send({ type: "direction.set", out: tag, expect_epoch: this.state.epoch })) return;
+      this.turning = { out: tag, until: Date.now() + 2000 };
     };
     text(find(e, "span", HTMLElement), this.texts.languageName(tag));
     return e;
   }
   private draw(e: HTMLElement, tag: string): void {
     const input = find(e, "input", HTMLInputElement);
-    const on = this.state.booth?.out === tag;
+    // Until the server says which one it is, the one asked for is shown.
+    const on = (Date.now() < this.turning.until ? this.turning.out : this.state.booth?.out) === tag;
     if (input.checked !== on) input.checked = on;
   }
 }

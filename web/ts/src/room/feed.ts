@@ -18,6 +18,8 @@ const closedForGood = new Map<number, "taken" | "closed" | "ended">([
   [4004, "closed"],
   [4010, "ended"],
 ]);
+/** How long an answer may take when the network is in doubt. */
+const doubtMs = 500;
 /** After so many dials that never opened, the page itself is asked. */
 const triesBeforeAsking = 3;
 /** First waits before dialing again; a random half is taken off so that a room does not come back in step. */
@@ -69,6 +71,13 @@ export class Feed {
     clearTimeout(this.redial);
     this.redial = null;
     this.dial();
+  }
+
+  /** The browser says that the network is gone: what is not answered at once is lost. */
+  doubt(): void {
+    if (this.over || this.socket === null) return;
+    this.lastHeard = Math.min(this.lastHeard, Date.now() - this.heartbeatMs + doubtMs);
+    this.send({ type: "ping" });
   }
 
   heartbeat(ms: number): void {

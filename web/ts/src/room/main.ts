@@ -262,6 +262,7 @@ function start(root: HTMLElement): void {
     }
   }, 2000);
   window.addEventListener("online", () => feed.hurry());
+  window.addEventListener("offline", () => feed.doubt());
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) return;
     feed.hurry();
@@ -301,7 +302,7 @@ function pages(root: HTMLElement, s: RoomState, texts: Texts): void {
   const kind = s.phase.kind;
   const moved = root.dataset["phase"] !== kind;
   root.dataset["phase"] = kind;
-  root.dataset["feed"] = s.feed;
+  root.dataset["feed"] = s.feed === "up" ? "open" : s.feed;
   root.dataset["media"] = s.media.main;
   root.dataset["booth"] = s.media.booth;
   root.dataset["host"] = s.self ? (s.self.host ? "yes" : "no") : (root.dataset["host"] ?? "no");

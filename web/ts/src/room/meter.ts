@@ -3,9 +3,16 @@
 let shared: AudioContext | null = null;
 
 export function audioContext(): AudioContext {
-  shared ??= new AudioContext({ latencyHint: "interactive" });
-  if (shared.state === "suspended") void shared.resume().catch(() => undefined);
+  if (!shared) {
+    shared = new AudioContext({ latencyHint: "interactive" });
+    // A browser may hold it back until somebody touches the page.
+    for (const touch of ["pointerdown", "keydown"]) document.addEventListener(touch, wakeUp, { capture: true });
+  }
+  wakeUp();
   return shared;
+}
+function wakeUp(): void {
+  if (shared?.state === "suspended") void shared.resume().catch(() => undefined);
 }
 
 export class Meter {

@@ -5,6 +5,7 @@ import { initial, largeTile, listening, micOpen, reduce, type Event, type RoomSt
 import { parse, type Message } from "./wire.ts";
 import { elapsed, readMessages, Texts } from "./texts.ts";
 import { read } from "./prefs.ts";
+import { handoverActs } from "./desk.ts";
 
 function say(json: object): Message {
   const m = parse(JSON.stringify(json));
@@ -208,4 +209,30 @@ test("remembered choices survive nonsense", () => {
 test("elapsed time", () => {
   assert.equal(elapsed(1_122_000), "18:42");
   assert.equal(elapsed(3_723_000), "1:02:03");
+});
+
+test("what each side of a handover may do", () => {
+  const booth = (state: string, onAir: string, next: string, partners: readonly string[]) => {
+    const m = say({ type: "booth", epoch: 3, pair: ["ar", "en"], state, out: "ar", on_air: onAir, next, self: "standby", muted: false, partners });
+    assert(m.type === "booth");
+    return m;
+  };
+  const cases: readonly (readonly [string, string, string, string, readonly string[]])[] = [
+    ["live", "a", "", "a", ["handover.offer"]],
+    ["live", "a", "", "b", ["handover.request"]],
+    ["offered", "a", "b", "a", ["handover.cancel"]],
+    ["offered", "a", "b", "b", ["handover.accept", "handover.decline"]],
+    ["requested", "a", "b", "a", ["handover.accept", "handover.decline"]],
+    ["requested", "a", "b", "b", ["handover.cancel"]],
+    ["armed", "a", "b", "a", ["handover.switch", "handover.cancel"]],
+    ["armed", "a", "b", "b", ["handover.switch", "handover.cancel"]],
+    ["armed", "a", "b", "c", []],
+    ["overlap", "a", "b", "b", []],
+    ["down", "", "", "b", []],
+  ];
+  for (const [state, onAir, next, me, want] of cases) {
+    const others = ["a", "b"].filter((p) => p !== me);
+    assert.deepEqual(handoverActs(booth(state, onAir, next, others), me, 3).map((c) => c.type), want, `${state}, ${me}`);
+  }
+  assert.deepEqual(handoverActs(booth("live", "a", "", []), "a", 3), [], "alone in the booth");
 });
