@@ -241,12 +241,31 @@ func setBool(m map[string]any, name string, v *bool) {
 	}
 }
 
+// bears tells whether what stands against a credential says something about an
+// answer for a place: it would count there, or it is bad news that counts anywhere.
+func bears(c *Held, st Standing, home, code string) bool {
+	switch c.Kind {
+	case KindLicense:
+		return c.Jurisdiction == code || c.Jurisdiction == home || country(c.Jurisdiction) == country(code) ||
+			st.StatusAt == StatusSuspended || st.StatusAt == StatusRevoked || st.StatusAt == StatusSurrendered
+	case KindRegistration:
+		return c.Jurisdiction == code || c.Jurisdiction == country(code)
+	case KindMalpractice:
+		for _, t := range c.Territories {
+			if t == "*" || t == code || strings.HasPrefix(code, t+"-") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // notes are the reason codes of credentials that something stands against: the
 // person's, and the local physician's licenses of the place.
 func (j *judged) notes(code string) []string {
 	var out []string
 	for i, st := range j.credentials {
-		if st.Reason != "" {
+		if st.Reason != "" && bears(&j.held.List[i], st, j.held.Home, code) {
 			out = append(out, "credential:"+j.held.List[i].ID+":"+st.Reason)
 		}
 	}

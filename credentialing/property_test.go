@@ -146,3 +146,22 @@ func TestCheckJustAfterTheInstantCounts(t *testing.T) {
 		t.Errorf("never checked: %s", d.Decision)
 	}
 }
+
+// TestReasonsSayNothingOfOtherPlaces: what a person lacks elsewhere is no reason
+// here, but a suspension is one everywhere.
+func TestReasonsSayNothingOfOtherPlaces(t *testing.T) {
+	v := vectorsOf(t)[6] // a license in Texas, a principal one in Illinois
+	q := v.question(starter())
+	held := v.Specialist
+	claim := Held{ID: "ke", Kind: KindRegistration, Type: "temporary-licence", Jurisdiction: "KE", Status: []StatusFrom{}, Activities: []Activity{}}
+	held.List = append(held.List, claim)
+	if d := Evaluate(q, held); strings.Contains(strings.Join(d.Reasons, " "), "credential:ke") {
+		t.Errorf("in Texas: %v", d.Reasons)
+	}
+	claim.Kind, claim.Jurisdiction = KindLicense, "GB"
+	claim.Status = []StatusFrom{{StatusSuspended, q.At.Add(-time.Hour)}}
+	held.List[len(held.List)-1] = claim
+	if d := Evaluate(q, held); !strings.Contains(strings.Join(d.Reasons, " "), "credential:ke:suspended") {
+		t.Errorf("suspended in Britain: %v", d.Reasons)
+	}
+}
