@@ -137,9 +137,8 @@
 // # Parts of a page
 //
 // An element with hx-get, hx-target="#slots" and hx-select="#slots" replaces that
-// part by the same part of the full answer: nothing to write in the handler. Where
-// the whole page is too much: if partial(r, "slots") { return s.render(w, r, 200,
-// pages.Slots(p)) }. Without script the same address shows the whole page.
+// part by the same part of the full answer: nothing to write in the handler. Without
+// script the same address shows the whole page.
 //
 // # What waits
 //

@@ -103,13 +103,6 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, c te
 	return nil
 }
 
-// partial tells that htmx asks for the part of the page with this id only; the
-// handler may then render that component alone. Answering with the whole page is
-// right too when the element says hx-select.
-func partial(r *http.Request, id string) bool {
-	return r.Header.Get("HX-Request") == "true" && r.Header.Get("HX-Target") == id
-}
-
 // redirect sends the browser on after a command: 303, so that a reload repeats
 // nothing. to is an address of this site.
 func (s *Server) redirect(w http.ResponseWriter, r *http.Request, to string) error {
