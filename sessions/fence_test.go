@@ -174,7 +174,7 @@ func TestRestartRebuildsTheSession(t *testing.T) {
 	w.start()
 	for _, b := range []*browser{g.otieno, g.idris, g.tremblay, g.aziz} {
 		b.conn.Close()
-		b.heard = nil
+		b.forget()
 		b.dial() // with the ticket of the page from before
 		b.until(0, "admitted", nil)
 	}

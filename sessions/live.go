@@ -413,6 +413,9 @@ func (l *live) flush() {
 			}
 			return l.append(ctx, tx, p.actor, l.machine, p.changes)
 		}); err != nil {
+			if l.base.Err() != nil {
+				return // stopping: finish writes it
+			}
 			l.svc.log.Error("write what happened in a session", "session", string(l.id), "error", err)
 			l.repeat = l.now().Add(time.Second)
 			return

@@ -344,6 +344,13 @@ func (b *browser) mark() int {
 	return len(b.heard)
 }
 
+// forget empties what was heard.
+func (b *browser) forget() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.heard = nil
+}
+
 // until waits for a message of a type, at or after a mark, that satisfies ok.
 func (b *browser) until(from int, kind string, ok func(message) bool) message {
 	b.w.t.Helper()
