@@ -174,19 +174,69 @@ func saveReviews(ctx context.Context, tx *audit.Tx, save reviewSave) error {
 			return fmt.Errorf("save appointments: %w", err)
 		}
 	}
-	if n = len(save.seats); n > 0 {
-		id, determination := make([]string, n), make([]string, n)
-		for i, s := range save.seats {
-			id[i], determination[i] = string(s.seat), s.determination
-		}
-		if _, err := tx.Exec(ctx, `
-			update seat s
-			set determination_id = n.determination
-			from unnest(@id::uuid[], @determination::uuid[]) as n(id, determination)
-			where s.organization_id = @organization and s.id = n.id`,
-			pgx.StrictNamedArgs{"organization": tx.Scope.Organization, "id": id, "determination": determination}); err != nil {
-			return fmt.Errorf("save determinations of seats: %w", err)
-		}
+	return saveDeterminations(ctx, tx, save.seats)
+}
+
+// saveDeterminations notes on what seats rest.
+func saveDeterminations(ctx context.Context, tx *audit.Tx, seats []seatDetermination) error {
+	n := len(seats)
+	if n == 0 {
+		return nil
+	}
+	id, determination := make([]string, n), make([]string, n)
+	for i, s := range seats {
+		id[i], determination[i] = string(s.seat), s.determination
+	}
+	if _, err := tx.Exec(ctx, `
+		update seat s
+		set determination_id = n.determination
+		from unnest(@id::uuid[], @determination::uuid[]) as n(id, determination)
+		where s.organization_id = @organization and s.id = n.id`,
+		pgx.StrictNamedArgs{"organization": tx.Scope.Organization, "id": id, "determination": determination}); err != nil {
+		return fmt.Errorf("save determinations of seats: %w", err)
 	}
 	return nil
+}
+
+// release frees some people of an appointment and ends their links.
+func release(ctx context.Context, tx *audit.Tx, a Appointment, seats []Seat) error {
+	ids := make([]string, len(seats))
+	for i, s := range seats {
+		ids[i] = string(s.ID)
+	}
+	if _, err := tx.Exec(ctx, `
+		update seat
+		set released_at = $4
+		where organization_id = $1 and appointment_id = $2 and id = any($3::uuid[]) and released_at is null`,
+		string(a.Organization), string(a.ID), ids, tx.Now()); err != nil {
+		return fmt.Errorf("release seats: %w", err)
+	}
+	if _, err := tx.Exec(ctx, `
+		update invite
+		set revoked_at = $4
+		where organization_id = $1 and appointment_id = $2 and seat_id = any($3::uuid[]) and revoked_at is null`,
+		string(a.Organization), string(a.ID), ids, tx.Now()); err != nil {
+		return fmt.Errorf("revoke links: %w", err)
+	}
+	return nil
+}
+
+// saveRebooked writes an appointment that takes place otherwise than planned.
+func saveRebooked(ctx context.Context, tx *audit.Tx, a Appointment, rests []seatDetermination) error {
+	tasks, err := jsonList(a.Tasks)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, `
+		update appointment
+		set kind = @kind, start_local = @start_local, anchor_zone = @anchor_zone, anchor_person_id = @anchor_person, start_at = @start_at,
+			tzdata_version = @tzdata, ical_sequence = @sequence, interpreted = @interpreted, state = @state, reason = @reason, tasks = @tasks,
+			version = version + 1, changed_at = @now
+		where organization_id = @organization and id = @id`,
+		pgx.StrictNamedArgs{"id": string(a.ID), "organization": string(a.Organization), "kind": string(a.Kind), "start_local": a.StartLocal.asUTC(),
+			"anchor_zone": a.AnchorZone, "anchor_person": string(a.AnchorPerson), "start_at": a.StartAt, "tzdata": a.ZoneVersion, "sequence": a.Sequence,
+			"interpreted": pairOrNull(a.Interpreted), "state": string(a.State), "reason": a.Reason, "tasks": tasks, "now": tx.Now()}); err != nil {
+		return fmt.Errorf("save appointment %s: %w", a.ID, err)
+	}
+	return saveDeterminations(ctx, tx, rests)
 }
