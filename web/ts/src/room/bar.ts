@@ -63,7 +63,7 @@ export class Bar {
     const lang = byId("ctl-lang", HTMLButtonElement);
     text(find(lang, ".word", HTMLElement), tag === "floor" ? (lang.dataset["off"] ?? "") : this.texts.languageName(tag));
     attr(lang, "aria-pressed", tag === "floor" ? "false" : "true");
-    show(lang, !selfIsInterpreter(s) && (s.channels?.channels.length ?? 0) > 0);
+    show(lang, !selfIsInterpreter(s) && s.channels?.mode === "simultaneous" && s.channels.channels.length > 0);
     const trust = byId("trust-text", HTMLElement);
     const recording = s.consent?.recording === true;
     text(trust, (recording ? trust.dataset["on"] : trust.dataset["off"]) ?? "");
