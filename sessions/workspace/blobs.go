@@ -185,9 +185,16 @@ func (b *Blobs) reencode(got *received, f *os.File) error {
 			return err
 		}
 	} else {
-		m, err := jpeg.Decode(f)
+		raw, err := io.ReadAll(f) // at most MaxFile
+		if err != nil {
+			return err
+		}
+		m, err := jpeg.Decode(bytes.NewReader(raw))
 		if err != nil {
 			return ErrDamaged
+		}
+		if how := orientation(raw); how != 1 {
+			m = oriented{m, how}
 		}
 		// 95: differences to the original stay below what a screen shows.
 		if err := jpeg.Encode(&out, m, &jpeg.Options{Quality: 95}); err != nil {

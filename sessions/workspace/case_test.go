@@ -3,6 +3,7 @@ package workspace_test
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"image"
 	"image/color"
 	"image/png"
@@ -55,6 +56,12 @@ func TestCaseUnderRandomCommands(t *testing.T) {
 	commands := []string{"submit", "assign", "return", "decline", "withdraw", "opinion", "decide", "hand_back", "close", "say", "read_back", "consent", "edit"}
 	events := map[string]workspace.Event{"submit": workspace.Submit, "return": workspace.Return, "decline": workspace.Decline, "withdraw": workspace.Withdraw,
 		"opinion": workspace.GiveOpinion, "decide": workspace.SignDecision, "hand_back": workspace.HandBack, "close": workspace.Close}
+	// Each history is some thirty transactions: thirty histories are a few seconds.
+	checks := flag.Lookup("rapid.checks")
+	if before := checks.Value.String(); before == checks.DefValue {
+		w.ok(checks.Value.Set("30"))
+		t.Cleanup(func() { _ = checks.Value.Set(before) })
+	}
 	rapid.Check(t, func(r *rapid.T) {
 		id := w.create()
 		if rapid.Bool().Draw(r, "consents") {

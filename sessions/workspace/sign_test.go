@@ -2,10 +2,13 @@ package workspace_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/consilium-health/consilium/credentialing"
 	"github.com/consilium-health/consilium/sessions/workspace"
@@ -223,4 +226,86 @@ func (w *world) reverify(id credentialing.CredentialID) {
 	sum := must(w.creds.AttachEvidence(w.ctx, w.actors[w.wanjiru], id, credentialing.EvidenceFile{Bytes: []byte("Register page, again\n"), Source: "register"}))(w.t)
 	v := must(w.creds.Verify(w.ctx, w.actors[w.wanjiru], credentialing.VerifyRequest{Credential: id, Method: "primary-source", Source: "register", Result: credentialing.ResultFound, Evidence: sum}))(w.t)
 	w.ok(w.creds.Approve(w.ctx, w.actors[w.kiptoo], v))
+}
+
+// Many browsers tabs press the button at once: one decision, one leaf.
+func TestSignedOnceByManyAtOnce(t *testing.T) {
+	w := newWorld(t)
+	id, op := w.ready()
+	actor := w.actors[w.otieno]
+	p := must(w.cases.PrepareDecision(w.ctx, actor, id, w.decision(op)))(t)
+	q := must(w.cases.PrepareDecision(w.ctx, actor, id, w.decision(op)))(t) // a second tab
+	const tabs = 12
+	results := make(chan error, tabs)
+	for i := range tabs {
+		prepared := p
+		if i%2 == 1 {
+			prepared = q
+		}
+		answer := w.key(w.otieno).assert(prepared.Challenge)
+		go func() {
+			_, err := w.cases.Sign(w.ctx, actor, id, prepared.Request, answer)
+			results <- err
+		}()
+	}
+	signed := 0
+	for range tabs {
+		if err := <-results; err == nil {
+			signed++
+		}
+	}
+	if signed != 1 || w.count(`select count(*) from decision`) != 1 || w.count(`select count(*) from audit_leaf where act = 'decision.signed'`) != 1 {
+		t.Errorf("%d signatures succeeded, %d decisions, %d leaves; want one of each", signed, w.count(`select count(*) from decision`),
+			w.count(`select count(*) from audit_leaf where act = 'decision.signed'`))
+	}
+}
+
+// The connection dies somewhere inside Sign: all of it or nothing.
+func TestSignIsAllOrNothing(t *testing.T) {
+	w := newWorld(t)
+	id, op := w.ready()
+	actor := w.actors[w.otieno]
+	p := must(w.cases.PrepareDecision(w.ctx, actor, id, w.decision(op)))(t)
+	for i := 0; ; i++ {
+		ctx, cancel := context.WithCancel(w.ctx)
+		killed := make(chan struct{})
+		go func() { // end the backend that signs, a little later each round
+			defer close(killed)
+			conn, err := pgx.Connect(w.ctx, w.db.AdminURL)
+			if err != nil {
+				return
+			}
+			defer conn.Close(w.ctx)
+			for range i * 3 {
+				_, _ = conn.Exec(w.ctx, `select 1`)
+			}
+			_, _ = conn.Exec(w.ctx, `select pg_terminate_backend(pid) from pg_stat_activity where usename = 'consilium_app' and datname = current_database() and state <> 'idle'`)
+		}()
+		_, err := w.cases.Sign(ctx, actor, id, p.Request, w.key(w.otieno).assert(p.Challenge))
+		<-killed
+		cancel()
+		decisions := w.count(`select count(*) from decision`)
+		for what, query := range map[string]string{
+			"signatures": `select count(*) from document_signature where kind = 'decision'`,
+			"leaves":     `select count(*) from audit_leaf where act = 'decision.signed'`,
+			"states":     `select count(*) from clinical_case where state = 'decided'`,
+			"used pages": `select count(*) from sign_request where kind = 'decision' and used_at is not null`,
+		} {
+			if n := w.count(query); n != decisions {
+				t.Fatalf("round %d: %d decisions but %d %s", i, decisions, n, what)
+			}
+		}
+		if err == nil && decisions != 1 {
+			t.Fatalf("round %d: acknowledged, but %d decisions", i, decisions)
+		}
+		if decisions == 1 {
+			break
+		}
+		if i > 200 {
+			t.Fatalf("never signed: %v", err)
+		}
+	}
+	if _, err := w.audit.VerifyAll(w.ctx); err != nil {
+		t.Error(err)
+	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/consilium-health/consilium/credentialing"
 	"github.com/consilium-health/consilium/credentialing/audit"
 	"github.com/consilium-health/consilium/credentialing/identity"
+	"github.com/consilium-health/consilium/scheduling"
 )
 
 // Verdict is the answer of the offline verifier.
@@ -315,6 +316,9 @@ func (v *verifier) document(folder string, kind Kind, id DocumentID) (verified, 
 		return d, false
 	}
 	ok = v.rep.check(folder+partEvidence, v.evidence(folder, kind, &d))
+	if ok {
+		ok = v.replay(folder, d)
+	}
 	ok = v.rep.check(folder+partLeaf, v.leaf(folder, kind, &d)) && ok
 	ok = v.rep.check(folder+partEnrollment, v.enrollment(folder, &d)) && ok
 	ok = v.rep.check(folder+partConsistency, v.since(folder, &d)) && ok
@@ -342,6 +346,24 @@ func (v *verifier) signature(folder string, kind Kind, d *verified) error {
 		return errors.New("made at another site")
 	}
 	return identity.VerifySignature(a, kind.Challenge(data), v.claimed.RPID, v.claimed.Origins)
+}
+
+// replay judges the facts of the determination once more, by the rules this program
+// carries: they must give the same answer. Other editions of the rules are a note, no
+// failure: whoever has them can replay.
+func (v *verifier) replay(folder string, d verified) bool {
+	rules, err := credentialing.NewRuleSet(credentialing.Embedded(), scheduling.LoadZone)
+	if err != nil {
+		return v.rep.check(folder+"determination", err)
+	}
+	e := d.evidence.Determination
+	sum := credentialing.HashOf([]byte(e.Facts), []byte(e.Answer))
+	_, err = credentialing.Replay(rules, []byte(e.Facts), []byte(e.Answer), sum)
+	if errors.Is(err, credentialing.ErrEditions) {
+		v.rep.Notes = append(v.rep.Notes, folder+"determination: not replayed, this program carries other editions of the rules")
+		return true
+	}
+	return v.rep.check(folder+"determination", err)
 }
 
 // evidence: the determination is whole, is about this signer, this activity and this
