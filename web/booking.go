@@ -89,15 +89,7 @@ func (s *Server) appointmentsPage(w http.ResponseWriter, r *http.Request) error 
 	}
 	p := pages.AppointmentsPage{}
 	for _, a := range list {
-		row := pages.AppointmentRow{ID: string(a.ID), Kind: kindName(v.l, a.Kind), Start: a.StartAt, End: a.End(), State: stateName(v.l, a.State), Level: stateLevels[a.State]}
-		for _, seat := range a.Seats {
-			if seat.Person != v.actor.Person {
-				row.With = append(row.With, name(a, seat))
-			}
-		}
-		if _, seated := a.Seat(v.actor.Person); seated && a.Joinable(now) {
-			row.Join = "/sessions/" + string(a.ID)
-		}
+		row := appointmentRow(v, a, now, name)
 		if a.State.Occupies() && (now.Before(a.End()) || a.State == scheduling.StateInProgress) {
 			p.Next = append(p.Next, row)
 		} else {
@@ -109,6 +101,47 @@ func (s *Server) appointmentsPage(w http.ResponseWriter, r *http.Request) error 
 		return err
 	}
 	return s.render(w, r, http.StatusOK, pages.Appointments(p))
+}
+
+// appointmentRow is one line of a list.
+func appointmentRow(v *visit, a scheduling.Appointment, now time.Time, name func(scheduling.Appointment, scheduling.Seat) string) pages.AppointmentRow {
+	row := pages.AppointmentRow{ID: string(a.ID), Kind: kindName(v.l, a.Kind), Start: a.StartAt, End: a.End(), State: stateName(v.l, a.State), Level: stateLevels[a.State]}
+	for _, seat := range a.Seats {
+		if seat.Person != v.actor.Person {
+			row.With = append(row.With, name(a, seat))
+		}
+	}
+	if _, seated := a.Seat(v.actor.Person); seated && a.Joinable(now) {
+		row.Join = "/sessions/" + string(a.ID)
+	}
+	return row
+}
+
+// caseAppointments are the visits of a case that the reader may know of, those that
+// are on first.
+func (s *Server) caseAppointments(ctx context.Context, v *visit, ref scheduling.CaseRef, clinic identity.OrganizationID) ([]pages.AppointmentRow, error) {
+	list, err := s.d.Scheduling.AppointmentsOfCase(ctx, v.actor, ref, clinic)
+	if err != nil {
+		return nil, fmt.Errorf("visits of a case: %w", err)
+	}
+	name, _, err := s.names(ctx, v, list...)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(list, func(a, b scheduling.Appointment) int {
+		switch {
+		case a.State.Occupies() == b.State.Occupies():
+			return 0
+		case a.State.Occupies():
+			return -1
+		}
+		return 1
+	})
+	var rows []pages.AppointmentRow
+	for _, a := range list {
+		rows = append(rows, appointmentRow(v, a, s.now(), name))
+	}
+	return rows, nil
 }
 
 func (s *Server) appointmentPage(w http.ResponseWriter, r *http.Request) error {

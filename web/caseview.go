@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/consilium-health/consilium/credentialing/identity"
+	"github.com/consilium-health/consilium/scheduling"
 	"github.com/consilium-health/consilium/sessions/workspace"
 	"github.com/consilium-health/consilium/web/i18n"
 	"github.com/consilium-health/consilium/web/pages"
@@ -31,6 +32,9 @@ func (s *Server) showCase(w http.ResponseWriter, r *http.Request, status int, f 
 		return fmt.Errorf("clinic of a case: %w", err)
 	}
 	p.Clinic = org.Name
+	if p.Visits, err = s.caseAppointments(r.Context(), v, scheduling.CaseRef(view.ID), view.Organization); err != nil {
+		return err
+	}
 	if who, ok := view.People[view.Specialist]; ok && view.Specialist != "" {
 		p.SpecialistOf = &pages.CaseSpecialist{Name: who.Name, Specialty: view.Specialty, Languages: who.Languages, Zone: who.Zone}
 	}

@@ -58,6 +58,7 @@ type CasePage struct {
 	AskedBy      string
 	Clinic       string
 	SpecialistOf *CaseSpecialist
+	Visits       []AppointmentRow
 	Scope        []CaseReason
 	Image        string // file shown in the viewer
 	Next         string // what to do next: a case.next id's last part
