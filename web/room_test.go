@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -194,6 +196,52 @@ func TestCodesOfSessionsHaveTexts(t *testing.T) {
 	for code := range codes {
 		if !b.Has(i18n.ID("room.code." + code)) {
 			t.Errorf("no text room.code.%s", code)
+		}
+	}
+}
+
+// The page opens for those who are expected, with the ticket of their own feed, and
+// is not there for anybody else.
+func TestRoomPageOpensForThoseExpectedAlone(t *testing.T) {
+	server, cookie, door := coordinated(t)
+	browse := func(path, cookie string) (*http.Response, string) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Cookie", cookie)
+		client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+		resp, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = resp.Body.Close() }()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp, string(body)
+	}
+	path := "/sessions/" + string(door.Appointment)
+	resp, body := browse(path, cookie)
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("the coordinator's page: status %d", resp.StatusCode)
+	}
+	for _, want := range []string{`data-phase="check"`, `data-ticket="` + door.Ticket + `"`, `data-feed="/sessions/` + string(door.Session) + `/feed"`, `data-role="coordinator"`} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the page has no %s", want)
+		}
+	}
+	if strings.Contains(body, `id="place"`) {
+		t.Error("a coordinator is asked where they are")
+	}
+	if resp, _ := browse(path, ""); resp.StatusCode != http.StatusSeeOther || !strings.HasPrefix(resp.Header.Get("Location"), "/sign-in") {
+		t.Errorf("nobody's visit: status %d to %q", resp.StatusCode, resp.Header.Get("Location"))
+	}
+	for _, other := range []string{"/sessions/01990000-0000-7000-8000-0000000000ff", "/sessions/not-an-id", "/sessions/" + string(door.Session)} {
+		if resp, _ := browse(other, cookie); resp.StatusCode != http.StatusNotFound {
+			t.Errorf("%s: status %d, want 404", other, resp.StatusCode)
 		}
 	}
 }

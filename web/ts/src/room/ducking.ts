@@ -13,7 +13,7 @@ export function ducks(s: RoomState): boolean {
 export function floorDb(s: RoomState, speaker: ParticipantID): number {
   if (!ducks(s)) return 0;
   const spoken = s.people.find((p) => p.participant === speaker)?.spoken ?? "";
-  return sameLanguage(spoken, listening(s)) ? 0 : s.mine.duckDb;
+  return [listening(s), ...s.mine.understood].some((tag) => sameLanguage(spoken, tag)) ? 0 : s.mine.duckDb;
 }
 
 /** The wanted loudness of a language channel's tracks. */

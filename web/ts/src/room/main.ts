@@ -27,11 +27,11 @@ function start(root: HTMLElement): void {
   const html = document.documentElement;
   const texts = new Texts(html.lang || "en", html.dataset["zone"] ?? "UTC", readMessages(need("messages")));
   const prefs = load();
-  const store = new Store(initial({ duckDb: prefs.duckDb, keys: prefs.keys, camera: prefs.camera }));
+  const languages = need("languages").split(" ").filter((l) => l !== "");
+  const store = new Store(initial({ duckDb: prefs.duckDb, keys: prefs.keys, camera: prefs.camera, understood: languages }));
   const log = (what: string): void => console.info(`room: ${what}`); // never a name, a text or a ticket
   const dispatch = store.dispatch;
 
-  const languages = need("languages").split(" ").filter((l) => l !== "");
   const chosen = "consilium.listens." + need("session");
   const feedURL = new URL(need("feed"), location.href);
   feedURL.protocol = location.protocol === "https:" ? "wss:" : "ws:";

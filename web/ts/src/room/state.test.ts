@@ -139,6 +139,7 @@ test("who is ducked under the interpreter, and when", () => {
     ["packets have stopped", play(live(), { kind: "media.starved", starved: true, at: 1 }), "otieno", 0],
     ["consecutive", play(live(), channels("live", "ar", "consecutive")), "otieno", 0],
     ["chosen level", play(live(), { kind: "mine", change: { duckDb: -6 } }), "otieno", -6],
+    ["speaker of a language that one understands", play(live(), { kind: "mine", change: { understood: ["ar", "en-GB"] } }), "otieno", 0],
     ["original sound off", play(live(), { kind: "mine", change: { duckDb: -Infinity } }), "otieno", -Infinity],
     ["the interpreter hears the floor as it is", play(live(), welcome("admitted", "interpreter")), "otieno", 0],
   ];

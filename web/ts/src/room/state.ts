@@ -42,6 +42,7 @@ export interface Mine {
   readonly cough: boolean;
   readonly duckDb: number; //     original sound under the interpreter; -Infinity is off
   readonly keys: boolean; //      single-letter keys work
+  readonly understood: readonly string[]; // languages of the person's profile: who speaks one of them is not ducked
 }
 
 export interface RoomState {
@@ -104,7 +105,7 @@ export function initial(mine: Partial<Mine> = {}): RoomState {
     phase: { kind: "check" }, feed: "off", media: { main: "off", booth: "off" }, tickets: null, self: null, epoch: 0, heartbeatMs: 2500,
     people: [], waiting: [], tracks: {}, speaking: [], lastSpeaker: "", pinned: "", channels: null, wish: "", starved: false, booth: null,
     chat: [], unread: 0, tab: "language", scope: null, consent: null, refusal: null, banners: [],
-    mine: { mic: true, camera: true, screen: false, talking: false, cough: false, duckDb: defaultDuckDb, keys: true, ...mine },
+    mine: { mic: true, camera: true, screen: false, talking: false, cough: false, duckDb: defaultDuckDb, keys: true, understood: [], ...mine },
     soundBlocked: false, slow: false,
   };
 }
