@@ -506,8 +506,8 @@ func coordinators(ctx context.Context, tx *audit.Tx, staff Staff, org identity.O
 	return out, nil
 }
 
-// Obstacles tells why an appointment needs attention, as it was found last: to those
-// who arrange for its clinic.
+// Obstacles tells why an appointment needs attention, as it was found last: all to
+// those who arrange for its clinic, to others seated what is about themselves.
 func (s *Service) Obstacles(ctx context.Context, actor identity.Actor, id AppointmentID) ([]Obstacle, error) {
 	var out []Obstacle
 	err := s.db.Read(ctx, actor.Scope(), func(tx *audit.Tx) error {
@@ -515,11 +515,13 @@ func (s *Service) Obstacles(ctx context.Context, actor identity.Actor, id Appoin
 		if err != nil {
 			return err
 		}
-		if !arranges(actor, a.Organization) {
-			return ErrForbidden
+		if out, err = obstaclesOf(ctx, tx, a.ID); err != nil {
+			return err
 		}
-		out, err = obstaclesOf(ctx, tx, a.ID)
-		return err
+		if !arranges(actor, a.Organization) {
+			out = slices.DeleteFunc(out, func(o Obstacle) bool { return o.Person != actor.Person })
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("obstacles of appointment %s: %w", id, err)

@@ -27,6 +27,7 @@ func (s *Server) bookingRoutes() []route {
 		{http.MethodPost, "/appointments/{appointment}/cancel", member, s.cancelAppointment},
 		{http.MethodPost, "/appointments/{appointment}/answer", member, s.answerAppointment},
 		{http.MethodPost, "/appointments/{appointment}/resend", member, s.resendInvitation},
+		{http.MethodPost, "/appointments/{appointment}/substitute", member, s.substitute},
 		{http.MethodGet, "/availability", member, s.hoursPage},
 		{http.MethodPost, "/availability", member, s.saveHours},
 		{http.MethodGet, "/invite/{token}", everyone, s.slowly(s.invitePage)},
@@ -226,6 +227,9 @@ func (s *Server) showAppointment(w http.ResponseWriter, r *http.Request, status 
 		for _, code := range scheduling.CancelReasons {
 			p.Cancel = append(p.Cancel, pages.Option{Value: code, Text: v.l.T(i18n.ID("booking.reason." + code))})
 		}
+	}
+	if p.Held, err = s.held(r.Context(), v, a, people); err != nil {
+		return err
 	}
 	if p.Layout, err = s.titled(w, r, kindName(v.l, a.Kind)); err != nil {
 		return err

@@ -111,6 +111,9 @@ func (w *Worker) write(ctx context.Context, a TellArgs) (Message, error) {
 	}
 	l := w.i18n.Localizer(who.Language, who.Zone)
 	m := Message{Key: a.key(), Leaf: a.Leaf, Person: who, Language: l.Tag()}
+	if a.Objects["appointment"] != "" && lookedAgain[a.Act] {
+		return w.again(ctx, m, a, who)
+	}
 	if id := a.Objects["appointment"]; id != "" && appointmentActs[a.Act] {
 		inv, err := w.c.Invitations.Invitation(ctx, identity.System("mail", identity.OrganizationID(a.Organization)), scheduling.AppointmentID(id), who.ID)
 		if err != nil {
@@ -154,6 +157,7 @@ var texts = map[string]text{
 // appointmentActs are the events that come with a calendar file or a time.
 var appointmentActs = map[string]bool{
 	"appointment.booked": true, "appointment.invited": true, "appointment.canceled": true, "appointment.moved": true,
+	"appointment.rebooked": true,
 	"seat.accepted": true, "seat.declined": true,
 }
 

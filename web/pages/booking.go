@@ -134,6 +134,7 @@ type AppointmentPage struct {
 	Resend    string // seat whose link can be sent again
 	File      bool   // the reader may take a calendar file
 	Again     bool   // another time can be found
+	Held      *HeldCard
 }
 
 // PersonRow is one person of an appointment.
