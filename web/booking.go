@@ -129,6 +129,13 @@ func (s *Server) caseAppointments(ctx context.Context, v *visit, ref scheduling.
 	if err != nil {
 		return nil, err
 	}
+	// Beside clinical content the patient has no name: it is opened by itself.
+	unnamed := func(a scheduling.Appointment, seat scheduling.Seat) string {
+		if seat.Role == scheduling.RolePatient {
+			return v.l.T(i18n.BookingWhoPatient)
+		}
+		return name(a, seat)
+	}
 	slices.SortStableFunc(list, func(a, b scheduling.Appointment) int {
 		switch {
 		case a.State.Occupies() == b.State.Occupies():
@@ -140,7 +147,7 @@ func (s *Server) caseAppointments(ctx context.Context, v *visit, ref scheduling.
 	})
 	var rows []pages.AppointmentRow
 	for _, a := range list {
-		rows = append(rows, appointmentRow(v, a, s.now(), name))
+		rows = append(rows, appointmentRow(v, a, s.now(), unnamed))
 	}
 	return rows, nil
 }
