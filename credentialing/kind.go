@@ -6,32 +6,39 @@ type Kind string
 
 // The kinds of credentials.
 const (
-	KindLicense           Kind = "licence" // the wire spelling, here and nowhere else
-	KindRegistration      Kind = "registration"
-	KindCompactLetter     Kind = "compact_letter"
-	KindBoard             Kind = "board_certification"
-	KindControlledDrug    Kind = "controlled_drug_registration"
-	KindLanguage          Kind = "language"
-	KindEducation         Kind = "education"
-	KindPrivilege         Kind = "privilege"
-	KindPrivilegeByProxy  Kind = "privilege_by_proxy"
-	KindMalpractice       Kind = "malpractice"
-	KindInterpreter       Kind = "interpreter_certificate"
-	methodPrimary              = "primary-source"
-	methodEquivalent           = "equivalent"
-	methodCertificate          = "certificate"
-	methodAttested             = "attested"
-	methodSigned               = "signed-credential"
-	registrationTemporary      = "temporary-licence" // KE-001
-	evaluatorVersion           = "1"                 // rises only with a replay of the corpus
-	factsFormat                = "credentialing-facts/1"
-	answerFormat               = "credentialing-answer/1"
-	packFormat                 = "jurisdiction-pack/1"
-	conditionsFormat           = "jurisdiction-conditions/1"
-	confidenceGeneral          = "general-knowledge"
-	confidenceOpen             = "not-established"
-	statePlatform              = "platform-policy"
-	stateVerified              = "verified"
+	KindLicense          Kind = "licence" // the wire spelling, here and nowhere else
+	KindRegistration     Kind = "registration"
+	KindCompactLetter    Kind = "compact_letter"
+	KindBoard            Kind = "board_certification"
+	KindControlledDrug   Kind = "controlled_drug_registration"
+	KindLanguage         Kind = "language"
+	KindEducation        Kind = "education"
+	KindPrivilege        Kind = "privilege"
+	KindPrivilegeByProxy Kind = "privilege_by_proxy"
+	KindMalpractice      Kind = "malpractice"
+	KindInterpreter      Kind = "interpreter_certificate"
+)
+
+// How a source was asked.
+const (
+	methodPrimary     = "primary-source"
+	methodEquivalent  = "equivalent"
+	methodCertificate = "certificate"
+	methodAttested    = "attested"
+	methodSigned      = "signed-credential"
+)
+
+// Formats of what is kept and read, and words of packs.
+const (
+	evaluatorVersion  = "1" // rises only with a replay of the corpus
+	factsFormat       = "credentialing-facts/1"
+	answerFormat      = "credentialing-answer/1"
+	packFormat        = "jurisdiction-pack/1"
+	conditionsFormat  = "jurisdiction-conditions/1"
+	confidenceGeneral = "general-knowledge"
+	confidenceOpen    = "not-established"
+	statePlatform     = "platform-policy"
+	stateVerified     = "verified"
 )
 
 // Kinds are all kinds, in the order in which pages list them.
