@@ -226,7 +226,7 @@ func (s *Server) decisionPage(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) showDecision(w http.ResponseWriter, r *http.Request, status int, f pages.Form, view workspace.View) error {
-	if view.Clinical == nil || len(view.Opinions) == 0 || view.Decision != nil {
+	if !view.May["decide"] || view.Clinical == nil || len(view.Opinions) == 0 {
 		return errForbidden
 	}
 	v := visitOf(r)
