@@ -7,10 +7,12 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import AxeBuilder from "@axe-core/playwright";
 import { type Browser, type BrowserContext, type CDPSession, chromium, type Page } from "playwright-core";
+import { cuttable } from "./room.ts";
 import { speakTone } from "./tone.ts";
 
 const root = join(process.cwd(), "../..");
 const shots = join(root, "web/ts/test-results");
+const binary = process.env["CONSILIUM_BINARY"] ?? join(root, "bin/consilium");
 
 const browserNames = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome-stable", "/usr/bin/google-chrome",
   "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome", "/Applications/Chromium.app/Contents/MacOS/Chromium"];
@@ -40,6 +42,8 @@ export interface Person {
 
 export class Stage {
   readonly problems: string[] = [];
+  /** the program under test */
+  readonly binary = binary;
   private passed = 0;
   private failed = 0;
   private readonly people: Person[] = [];
@@ -56,7 +60,7 @@ export class Stage {
     chmodSync(data, 0o711); // the database's own account passes through
     mkdirSync(shots, { recursive: true });
     const log = openSync(join(shots, "server.log"), "w");
-    const server = spawn(join(root, "bin/consilium"), ["demo", "--addr", `localhost:${port}`, "--data", join(data, "demo")], { stdio: ["ignore", log, log] });
+    const server = spawn(binary, ["demo", "--addr", `localhost:${port}`, "--data", join(data, "demo")], { stdio: ["ignore", log, log] });
     const address = `http://localhost:${port}`;
     await serving(address, server);
     const executablePath = process.env["CONSILIUM_CHROMIUM"] ?? browserNames.find((p) => existsSync(p));
@@ -72,8 +76,9 @@ export class Stage {
       viewport: { width: look.width ?? 1280, height: look.height ?? 800 }, colorScheme: look.dark ? "dark" : "light",
       permissions: ["camera", "microphone"], acceptDownloads: true,
     });
-    context.setDefaultTimeout(20_000);
+    context.setDefaultTimeout(60_000); // two cores may be busy with other tests
     if (look.tone !== undefined) await speakTone(context, look.tone);
+    await cuttable(context);
     const page = await context.newPage();
     const person = { name, context, page };
     this.watch(person);
@@ -111,7 +116,8 @@ export class Stage {
       console.log(`FAIL  ${name}\n      ${e instanceof Error ? (e.stack ?? e.message) : String(e)}`);
       for (const p of this.people) {
         await this.shot(p.page, `failed-${p.name}`).catch(() => undefined);
-        console.log(`      ${p.name} was at ${p.page.url()}`);
+        const room = await p.page.locator("#room").evaluate((e) => JSON.stringify({ ...e.dataset, messages: undefined }), undefined, { timeout: 500 }).catch(() => "");
+        console.log(`      ${p.name} was at ${p.page.url()} ${room}`);
       }
       throw new Ended();
     }

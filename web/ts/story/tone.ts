@@ -5,6 +5,7 @@ import type { BrowserContext, Page } from "playwright-core";
 /** Makes every microphone of the context an oscillator of the given frequency, and the camera a moving picture. */
 export async function speakTone(context: BrowserContext, hertz: number): Promise<void> {
   await context.addInitScript((frequency: number) => {
+    if (!("mediaDevices" in navigator)) return; // not a page of ours
     const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
     navigator.mediaDevices.getUserMedia = async (constraints?: MediaStreamConstraints) => {
       const out = new MediaStream();
@@ -81,7 +82,7 @@ export async function heard(page: Page, hertz: readonly number[]): Promise<numbe
 
 /** Waits until the page plays what `want` accepts, or fails naming what it played. */
 export async function untilHeard(
-  page: Page, what: string, hertz: readonly number[], want: (db: readonly number[]) => boolean, limitMs = 15_000,
+  page: Page, what: string, hertz: readonly number[], want: (db: readonly number[]) => boolean, limitMs = 45_000,
 ): Promise<readonly number[]> {
   const limit = Date.now() + limitMs;
   let last: readonly number[] = [];
