@@ -101,6 +101,8 @@ func errorTable() []errorRow {
 		{workspace.ErrTooLarge, 413, i18n.ErrorTooLargeTitle, i18n.ErrorTooLarge, slog.LevelInfo},
 		{workspace.ErrFileType, 422, i18n.ErrorUnprocessableTitle, i18n.CaseErrorFileType, slog.LevelInfo},
 		{workspace.ErrDamaged, 422, i18n.ErrorUnprocessableTitle, i18n.CaseErrorDamaged, slog.LevelInfo},
+		{workspace.ErrMalware, 422, i18n.ErrorUnprocessableTitle, i18n.CaseErrorMalware, slog.LevelWarn},
+		{workspace.ErrTooMany, 429, i18n.ErrorConflictTitle, i18n.CaseErrorTooMany, slog.LevelWarn},
 		{workspace.ErrNoScanner, 409, i18n.ErrorConflictTitle, i18n.CaseErrorNoScanner, slog.LevelWarn},
 		{workspace.ErrNoKey, 410, i18n.ErrorNotFoundTitle, i18n.CaseErrorNoKey, slog.LevelWarn},
 

@@ -67,13 +67,18 @@ func (s *Service) FactsOf(ctx context.Context, tx *audit.Tx, asks []scheduling.C
 		}
 		at, asked := c.PlaceAt.Add(placeHolds), !c.PlaceAt.IsZero()
 		cc := caseContext(tx.Now(), c, consents[c.ID], confirmed[c.ID], a.Specialist, where[a.Specialist])
-		out[i] = scheduling.Facts{Organization: c.Organization, Patient: c.Patient.Person, PatientLanguages: c.Languages,
-			PatientZone: c.Zone, LocalPhysician: c.Responsible, Specialty: c.Specialty, Context: cc}
+		out[i] = c.facts(cc)
 		if asked && at.After(tx.Now()) {
 			out[i].Until = at
 		}
 	}
 	return out, nil
+}
+
+// facts are what scheduling knows of a case.
+func (c caseRow) facts(cc credentialing.CaseContext) scheduling.Facts {
+	return scheduling.Facts{Organization: c.Organization, Patient: c.Patient.Person, PatientLanguages: c.Languages,
+		PatientZone: c.Zone, LocalPhysician: c.Responsible, Assigned: c.Specialist, Over: c.State.Over(), Specialty: c.Specialty, Context: cc}
 }
 
 func (s *Service) organizationsOfAll(ctx context.Context, tx *audit.Tx, people []identity.PersonID) (map[identity.PersonID][]identity.OrganizationID, error) {

@@ -2,6 +2,7 @@ package workspace
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -245,7 +246,22 @@ func (s *Service) Facts(ctx context.Context, tx *audit.Tx, ref scheduling.CaseRe
 		return scheduling.Facts{}, scheduling.ErrNotFound
 	}
 	c, err := selectCase(ctx, tx, CaseID(ref), false)
-	if err == ErrNotFound {
+	if errors.Is(err, ErrNotFound) && tx.Scope.Person != "" {
+		// A member of another clinic: the membership leads into the one that owns it.
+		var parts []Role
+		var org identity.OrganizationID
+		if parts, org, err = membershipOf(ctx, tx, CaseID(ref), identity.PersonID(tx.Scope.Person)); err != nil {
+			return scheduling.Facts{}, err
+		}
+		if len(parts) == 0 {
+			return scheduling.Facts{}, scheduling.ErrNotFound
+		}
+		if err := audit.Enter(ctx, tx, audit.Scope{Organization: string(org), Person: tx.Scope.Person}); err != nil {
+			return scheduling.Facts{}, err
+		}
+		c, err = selectCase(ctx, tx, CaseID(ref), false)
+	}
+	if errors.Is(err, ErrNotFound) {
 		return scheduling.Facts{}, scheduling.ErrNotFound
 	}
 	if err != nil {
@@ -261,6 +277,5 @@ func (s *Service) Facts(ctx context.Context, tx *audit.Tx, ref scheduling.CaseRe
 	if err != nil {
 		return scheduling.Facts{}, err
 	}
-	return scheduling.Facts{Organization: c.Organization, Patient: c.Patient.Person, PatientLanguages: c.Languages,
-		PatientZone: c.Zone, LocalPhysician: c.Responsible, Assigned: c.Specialist, Over: c.State.Over(), Specialty: c.Specialty, Context: cc}, nil
+	return c.facts(cc), nil
 }

@@ -16,3 +16,10 @@ var (
 
 // ErrNoScanner means that no malware scanner is there to release a file.
 var ErrNoScanner = errors.New("workspace: no scanner to release files")
+
+var (
+	// ErrMalware means that the scanner found something in a file.
+	ErrMalware = errors.New("workspace: the scanner refuses the file")
+	// ErrTooMany means that somebody adds files faster than people do.
+	ErrTooMany = errors.New("workspace: too many files in a minute")
+)

@@ -47,6 +47,8 @@ type Config struct {
 	// RPID and Origins are those of the passkeys, repeated in bundles.
 	RPID    string
 	Origins []string
+	// Scan looks for malware in files; nil: there is no scanner.
+	Scan Scanner
 	// Demo releases files without a scanner, marked so.
 	Demo bool
 }
@@ -60,6 +62,7 @@ type Service struct {
 	signer audit.Signer
 	rpID   string
 	origin []string
+	scan   Scanner
 	demo   bool
 }
 
@@ -69,7 +72,7 @@ func New(c Config) (*Service, error) {
 		return nil, errors.New("workspace: DB, Identity, Credentialing and Blobs are needed")
 	}
 	return &Service{db: c.DB, who: c.Identity, scopes: c.Credentialing, blobs: c.Blobs, signer: c.Signer,
-		rpID: c.RPID, origin: c.Origins, demo: c.Demo}, nil
+		rpID: c.RPID, origin: c.Origins, scan: c.Scan, demo: c.Demo}, nil
 }
 
 // signWithin is how long a prepared document may wait for its signature.

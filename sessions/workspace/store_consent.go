@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/consilium-health/consilium/credentialing/audit"
+	"github.com/consilium-health/consilium/credentialing/identity"
 )
 
 type consentRow struct {
@@ -134,5 +135,12 @@ func selectFile(ctx context.Context, tx *audit.Tx, id CaseID, file FileID) (file
 func sizeOfFiles(ctx context.Context, tx *audit.Tx, id CaseID) (int64, error) {
 	var n int64
 	err := tx.QueryRow(ctx, `select coalesce(sum(size), 0)::bigint from case_file where case_id = $1`, string(id)).Scan(&n)
+	return n, err
+}
+
+// filesSince counts what a person added to the clinic since an instant.
+func filesSince(ctx context.Context, tx *audit.Tx, person identity.PersonID, since time.Time) (int, error) {
+	var n int
+	err := tx.QueryRow(ctx, `select count(*) from case_file where uploaded_by = $1 and uploaded_at > $2`, string(person), since).Scan(&n)
 	return n, err
 }

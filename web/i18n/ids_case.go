@@ -338,6 +338,8 @@ const (
 	CaseErrorFileType               ID = "case.error.file_type"
 	CaseErrorDamaged                ID = "case.error.damaged"
 	CaseErrorNoScanner              ID = "case.error.no_scanner"
+	CaseErrorMalware                ID = "case.error.malware"
+	CaseErrorTooMany                ID = "case.error.too_many"
 	CaseErrorNoFile                 ID = "case.error.no_file"
 	CaseErrorNoKey                  ID = "case.error.no_key"
 	CaseWaitDraft                   ID = "case.wait.draft"

@@ -226,16 +226,6 @@ func (p CasePage) shown() (workspace.FileView, bool) {
 	return workspace.FileView{}, false
 }
 
-func (p CasePage) openCards() int {
-	n := 0
-	for _, c := range p.Cards {
-		if c.ConfirmedAt.IsZero() {
-			n++
-		}
-	}
-	return n
-}
-
 // inForce lists the consents that count now.
 func (p CasePage) inForce() []workspace.Consent {
 	var out []workspace.Consent
