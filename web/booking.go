@@ -175,10 +175,12 @@ func (s *Server) showAppointment(w http.ResponseWriter, r *http.Request, status 
 	arranges := scheduling.Arranges(v.actor, a.Organization)
 	p := pages.AppointmentPage{ID: string(a.ID), Start: a.StartAt, End: a.End(), State: stateName(v.l, a.State), Level: stateLevels[a.State],
 		Note: a.Note, Version: a.Version, Zones: a.ZoneVersion, Form: f, Opens: a.Opens()}
-	if a.State == scheduling.StateNeedsAttention {
-		if p.Attention, p.Obstacles, err = s.attention(r.Context(), v, a, arranges, people); err != nil {
-			return err
-		}
+	switch { // what stands against its permissions: see held
+	case a.State != scheduling.StateNeedsAttention:
+	case !arranges:
+		p.Attention = i18n.BookingAttentionWaits
+	case a.Reason == scheduling.ReasonInterpreter:
+		p.Attention = i18n.BookingAttentionInterpreter
 	}
 	if a.State == scheduling.StateCanceled {
 		p.Reason = v.l.T(i18n.ID("booking.reason." + a.Reason))
@@ -245,32 +247,6 @@ func (s *Server) showAppointment(w http.ResponseWriter, r *http.Request, status 
 		p.Crumbs = []pages.Crumb{{Href: "/appointments", Label: v.l.T(i18n.BookingListTitle)}}
 	}
 	return s.render(w, r, status, pages.Appointment(p))
-}
-
-// attention tells those who arrange what stands against a visit and what to do, and
-// the others that somebody looks into it.
-func (s *Server) attention(ctx context.Context, v *visit, a scheduling.Appointment, arranges bool, people map[identity.PersonID]identity.Person) (i18n.ID, []pages.WhyRow, error) {
-	switch {
-	case !arranges:
-		return i18n.BookingAttentionWaits, nil, nil
-	case a.Reason == scheduling.ReasonInterpreter:
-		return i18n.BookingAttentionInterpreter, nil, nil
-	}
-	obstacles, err := s.d.Scheduling.Obstacles(ctx, v.actor, a.ID)
-	if err != nil {
-		return "", nil, fmt.Errorf("appointment page: %w", err)
-	}
-	var rows []pages.WhyRow
-	for _, o := range obstacles {
-		name := people[o.Person].Name
-		row := pages.WhyRow{ID: i18n.BookingWhyLicense, Vars: i18n.V{"Name": name}, Name: name, Rule: o.Rule, RuleText: s.ruleText(o.Lead),
-			Why: s.sentences(v.l, &scheduling.Refusal{Lead: o.Lead, Reasons: o.Reasons}), Until: o.Until}
-		if o.Role == scheduling.RoleInterpreter {
-			row.ID = i18n.BookingWhyCertificate
-		}
-		rows = append(rows, row)
-	}
-	return i18n.BookingAttentionPermission, rows, nil
 }
 
 // sentence says a code of credentialing in the reader's language.

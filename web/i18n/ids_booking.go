@@ -85,7 +85,6 @@ const (
 	BookingFile                 ID = "booking.file"
 	BookingCase                 ID = "booking.case"
 	BookingAttentionInterpreter ID = "booking.attention.interpreter"
-	BookingAttentionPermission  ID = "booking.attention.permission"
 	BookingAttentionWaits       ID = "booking.attention.waits"
 	BookingAgain                ID = "booking.again"
 	BookingCancelTitle          ID = "booking.cancel.title"

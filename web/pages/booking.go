@@ -117,7 +117,6 @@ type AppointmentPage struct {
 	Level     Level
 	Reason    string  // why it was canceled
 	Attention i18n.ID // what to do about a visit that needs attention; "" for none
-	Obstacles []WhyRow
 	People    []PersonRow
 	Tasks     []TaskRow
 	Note      string
