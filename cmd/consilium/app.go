@@ -192,7 +192,7 @@ func (a *app) openServices(ctx context.Context) (err error) {
 	}
 	if a.workspace, err = workspace.New(workspace.Config{
 		DB: a.db, Identity: a.identity, Credentialing: a.credentialing, Blobs: blobs, Signer: a.signer,
-		RPID: a.cfg.rpID(), Origins: []string{a.cfg.Origin}, Demo: a.cfg.demo,
+		RPID: a.cfg.rpID(), Origins: []string{a.cfg.Origin}, Scan: scanner(a.cfg.demo), Demo: a.cfg.demo,
 	}); err != nil {
 		return err
 	}
@@ -200,6 +200,18 @@ func (a *app) openServices(ctx context.Context) (err error) {
 		DB: a.db, Identity: a.identity, Credentialing: a.credentialing, Cases: a.workspace, Origin: a.cfg.Origin,
 	})
 	return err
+}
+
+// clamdSocket is where Debian's clamav-daemon listens.
+const clamdSocket = "/run/clamav/clamd.ctl"
+
+// scanner looks for malware in files. The demonstration does without where none runs,
+// and marks its files; serve waits for one.
+func scanner(demo bool) workspace.Scanner {
+	if _, err := os.Stat(clamdSocket); err != nil && demo {
+		return nil
+	}
+	return workspace.Clamd{Socket: clamdSocket}
 }
 
 // acceptance is who takes unconfirmed rule packs upon themselves: in `demo` the
