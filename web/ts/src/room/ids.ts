@@ -48,6 +48,7 @@ export const textIDs = [
   "room.banner.reconnecting",
   "room.banner.media_lost",
   "room.banner.slow",
+  "room.banner.video_off",
   "room.banner.interpretation_lost",
   "room.banner.interpretation_paused",
   "room.banner.no_source",

@@ -20,6 +20,10 @@ const speechHoldMs = 500;
 const tickMs = 100;
 const rampTickMs = 10;
 
+/** Below this the voice with its redundancy (about 100 kbit/s) leaves nothing for a picture; looked at every 2 s. */
+const videoNeeds = 110_000;
+const narrowLooks = 5;
+
 interface Playing { readonly track: RemoteTrack; readonly room: RoomKey; db: number; target: number; span: number; totalMs: number }
 
 export class Media {
@@ -41,6 +45,7 @@ export class Media {
   private ownMeter: { meter: Meter; track: MediaStreamTrack } | null = null;
   private mutedSpeech = 0;
   private slowRuns = 0;
+  private narrowRuns = 0;
   private readonly report: (e: Event) => void;
   private readonly sink: HTMLElement;
   private readonly log: (what: string) => void;
@@ -541,11 +546,21 @@ export class Media {
     const track = kit ? room?.localParticipant.getTrackPublication(kit.Track.Source.Camera)?.track : undefined;
     if (!room || !kit) return;
     let limited = room.localParticipant.connectionQuality === kit.ConnectionQuality.Poor;
+    let narrow = false;
     if (track && track.kind === kit.Track.Kind.Video) {
       const stats = await track.getRTCStatsReport();
       stats?.forEach((row: unknown) => {
-        if (typeof row === "object" && row !== null && "qualityLimitationReason" in row && row.qualityLimitationReason === "bandwidth") limited = true;
+        if (typeof row !== "object" || row === null) return;
+        if ("qualityLimitationReason" in row && row.qualityLimitationReason === "bandwidth") limited = true;
+        if ("availableOutgoingBitrate" in row && typeof row.availableOutgoingBitrate === "number" && row.availableOutgoingBitrate < videoNeeds) narrow = true;
       });
+    }
+    // Voice before video: a link that carries no picture for so long is left to the voice.
+    this.narrowRuns = narrow && this.state.mine.camera ? this.narrowRuns + 1 : 0;
+    if (this.narrowRuns >= narrowLooks) {
+      this.narrowRuns = 0;
+      this.report({ kind: "mine", change: { camera: false } });
+      this.report({ kind: "say", banner: { key: "video", level: "warn", message: "room.banner.video_off", data: {}, until: Date.now() + 15_000 } });
     }
     this.slowRuns = limited ? this.slowRuns + 1 : 0;
     const slow = this.slowRuns >= 3; // 6 s: the estimate starts low in every call
