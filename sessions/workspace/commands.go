@@ -11,6 +11,7 @@ import (
 	"github.com/consilium-health/consilium/credentialing"
 	"github.com/consilium-health/consilium/credentialing/audit"
 	"github.com/consilium-health/consilium/credentialing/identity"
+	"github.com/consilium-health/consilium/scheduling"
 )
 
 // NewCase is what a local physician enters. All of it can be changed until the case
@@ -35,7 +36,7 @@ func (n NewCase) check() error {
 	c.need(oneOf(n.Urgency, Routine, Soon, Urgent, Emergency), "urgency")
 	c.need(plainJurisdiction.MatchString(n.Place), "place")
 	c.need(len(n.Languages) > 0, "languages")
-	_, err := time.LoadLocation(n.Zone)
+	_, err := scheduling.LoadZone(n.Zone)
 	c.need(n.Zone != "" && err == nil, "zone")
 	c.need(n.Patient.Initials != "", "initials")
 	c.need(oneOf(n.Patient.Sex, "female", "male", "other", "unknown"), "sex")

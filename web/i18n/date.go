@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/consilium-health/consilium/scheduling/zoneinfo"
 )
 
 // dates is how a language writes dates. Digits are Latin everywhere: clinical
@@ -38,7 +40,7 @@ func location(zone string) *time.Location {
 	if zone == "" || zone == "Local" {
 		return time.UTC
 	}
-	loc, err := time.LoadLocation(zone)
+	loc, err := zoneinfo.Load(zone) // the zone data of the binary: a machine's own may be years old
 	if err != nil {
 		return time.UTC
 	}
