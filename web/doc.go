@@ -11,7 +11,7 @@
 //	web/i18n/active.booking.*.json   its messages in en, fr and ar
 //	web/i18n/ids_booking.go      its message ids as constants
 //
-// Run "go tool templ generate" in web/pages after each change and commit the
+// Run "make generate" (go tool templ generate -path web) after each change and commit the
 // generated file too.
 //
 // # Route and policy

@@ -3,4 +3,4 @@
 // formats and decides nothing. Handlers in package web fill the structs.
 package pages
 
-//go:generate go tool templ generate
+//go:generate go tool templ generate -path ..
