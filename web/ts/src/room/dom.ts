@@ -11,10 +11,6 @@ export function find<T extends Element>(root: ParentNode, selector: string, type
   if (!(e instanceof type)) throw new Error(`nothing fits ${selector}`);
   return e;
 }
-export function maybe<T extends Element>(root: ParentNode, selector: string, type: new () => T): T | null {
-  const e = root.querySelector(selector);
-  return e instanceof type ? e : null;
-}
 /** A copy of the one element in a template of the page. */
 export function copy(id: string): HTMLElement {
   const t = byId(id, HTMLTemplateElement);

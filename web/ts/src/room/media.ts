@@ -2,7 +2,7 @@
 // interpreter the booth; publishes the person's devices, plays what arrives at the
 // loudness the room's state asks for, and reports what it sees as events.
 import type { AudioCaptureOptions, Participant, RemoteTrack, RemoteTrackPublication, Room, RoomOptions, TrackPublication, TrackPublishOptions } from "livekit-client";
-import { channelDb, ducks, feedMs, floorDb, gain, rampDownMs, rampRestoreMs, rampStep, rampUpMs, unarmed, watch, type Watch } from "./ducking.ts";
+import { channelDb, floorDb, gain, rampDownMs, rampRestoreMs, rampStep, rampUpMs, unarmed, watch, type Watch } from "./ducking.ts";
 import { Meter } from "./meter.ts";
 import { listenedChannel, listening, micOpen, noTracks, selfIsInterpreter, type Event, type RoomKey, type RoomState, type Tracks } from "./state.ts";
 import type { ParticipantID, Ticket } from "./wire.ts";
@@ -42,6 +42,7 @@ export class Media {
   private rampAt = 0;
   private state: RoomState;
   private devices: Devices;
+  private ownClone: MediaStream | null = null; // of the published microphone, never silenced
   private ownMeter: { meter: Meter; track: MediaStreamTrack } | null = null;
   private mutedSpeech = 0;
   private slowRuns = 0;
@@ -165,13 +166,6 @@ export class Media {
     const gone = this.drop(key);
     this.report({ kind: "media.link", room: key, link: "failed", at: Date.now() });
     await gone;
-  }
-
-  /** What a test or a bug report may ask: how loud each track is played, in dB. */
-  loudnesses(): Record<string, number> {
-    const out: Record<string, number> = {};
-    for (const p of this.playing.values()) out[`${p.room}/${p.track.sid ?? ""}`] = p.db;
-    return out;
   }
 
   private options(key: RoomKey): RoomOptions {
@@ -391,7 +385,6 @@ export class Media {
     this.ownClone = new MediaStream([clone]);
     this.ownMeter = { meter: new Meter(this.ownClone), track };
   }
-  private ownClone: MediaStream | null = null;
 
   // ---- ears
 
@@ -566,11 +559,6 @@ export class Media {
     const slow = this.slowRuns >= 3; // 6 s: the estimate starts low in every call
     if (slow !== this.state.slow) this.report({ kind: "media.slow", slow });
   }
-
-  /** True while floor speakers are lowered; for the views. */
-  ducking(): boolean {
-    return ducks(this.state);
-  }
 }
 
 function volume(kit: Kit, track: RemoteTrack, db: number): void {
@@ -583,5 +571,3 @@ function volumeWorks(): boolean {
   a.volume = 0.5;
   return a.volume === 0.5;
 }
-// The watchdog looks often enough to see feedMs.
-if (tickMs * 2 > feedMs) throw new Error("the watchdog looks too seldom");

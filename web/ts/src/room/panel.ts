@@ -1,7 +1,7 @@
 // The side panel: language, people, chat, and above them the waiting room and what
 // has to be said.
 import { attr, byId, copy, find, Keyed, show, text } from "./dom.ts";
-import { ducks } from "./ducking.ts";
+import { ducks, gain } from "./ducking.ts";
 import { listening, selfIsInterpreter, type Banner, type Event, type RoomState, type Tab } from "./state.ts";
 import { initials, type Texts } from "./texts.ts";
 import type { Channel, Chat, Command, Mode, Person, Waiting } from "./wire.ts";
@@ -146,10 +146,11 @@ export class Panel {
     attr(byId("panel-language", HTMLElement), "data-listening", listening(s));
     const duck = byId("duck", HTMLInputElement);
     const db = s.mine.duckDb;
-    attr(duck, "aria-valuetext", db === -Infinity ? this.texts.t("room.duck.off") : this.texts.t("room.duck.value", { Percent: Math.round(100 * 10 ** (db / 20)) }));
+    attr(duck, "aria-valuetext", db === -Infinity ? this.texts.t("room.duck.off") : this.texts.t("room.duck.value", { Percent: Math.round(100 * gain(db)) }));
     this.drawSpoken(s);
     this.drawMode(s);
-    this.channels.update([["floor", { tag: "floor", channel: null }], ...(c?.channels ?? []).map((ch): [string, Choice] => [ch.tag, { tag: ch.tag, channel: ch }])]);
+    const choices: readonly Choice[] = [{ tag: "floor", channel: null }, ...(c?.channels ?? []).map((channel) => ({ tag: channel.tag, channel }))];
+    this.channels.update(choices.map((x) => [x.tag, x] as const));
   }
   /** The languages that one may speak here: one's own, and those that are interpreted. */
   private drawSpoken(s: RoomState): void {
@@ -241,7 +242,10 @@ export class Panel {
     text(find(e, ".dot", HTMLElement), initials(p.name));
     text(find(e, ".name", HTMLElement), p.name);
     const language = p.spoken || p.language;
-    const about = [own ? this.texts.t("room.you") : "", this.texts.role(p.role), p.organization, language ? this.texts.languageName(language) : "", p.host ? this.texts.t("room.host") : ""];
+    const about = [
+      own ? this.texts.t("room.you") : "", this.texts.role(p.role), p.organization, language ? this.texts.languageName(language) : "",
+      p.host ? this.texts.t("room.host") : "",
+    ];
     text(find(e, ".about", HTMLElement), about.filter(Boolean).join(" · "));
     show(find(e, ".hand", HTMLElement), p.hand);
     attr(e, "data-hand", p.hand ? "yes" : "no");
@@ -268,7 +272,9 @@ export class Panel {
     const check = !w.check ? this.texts.t("room.waiting.none") : !w.check.audio ? this.texts.t("room.waiting.silent")
       : !w.check.video ? this.texts.t("room.waiting.audio") : this.texts.t("room.waiting.passed");
     const poor = w.check?.network === "poor" ? this.texts.t("room.waiting.poor") : "";
-    text(find(e, ".about", HTMLElement), [this.texts.role(w.role), w.place ? this.texts.place(w.place) : "", check, poor, minutes === 0 ? this.texts.t("room.waiting.now") : this.texts.n("room.waiting.minutes", minutes)].filter(Boolean).join(" · "));
+    const long = minutes === 0 ? this.texts.t("room.waiting.now") : this.texts.n("room.waiting.minutes", minutes);
+    const about = [this.texts.role(w.role), w.place ? this.texts.place(w.place) : "", check, poor, long];
+    text(find(e, ".about", HTMLElement), about.filter(Boolean).join(" · "));
   }
 
   // ---- chat

@@ -61,6 +61,11 @@ test("back to the lobby forgets everything of the room", () => {
   assert.deepEqual([s.people, s.tickets, s.channels, s.chat, s.tracks], [[], null, null, [], {}]);
 });
 
+test("why one is back in the lobby is still said there", () => {
+  const s = play(live(), channels("down"), fed({ type: "notice", code: "scope_ended", message_id: "room.code.scope_ended", data: {}, level: "alert" }), welcome("lobby"));
+  assert.deepEqual(s.banners.map((b) => b.message), ["room.code.scope_ended"]);
+});
+
 test("a welcome after a lost feed keeps the room as it stands", () => {
   const before = play(live(), { kind: "feed.link", link: "lost", at: 5 });
   assert.equal(before.banners.at(-1)?.key, "feed");

@@ -250,8 +250,9 @@ function received(s: RoomState, m: Message, at: number): RoomState {
 function toLobby(s: RoomState, at: number): RoomState {
   if (s.phase.kind === "lobby") return s;
   return {
-    ...s, phase: { kind: "lobby", since: at }, tickets: null, media: { main: "off", booth: "off" }, people: [], waiting: [], tracks: {}, speaking: [], channels: null, booth: null,
-    scope: null, chat: [], unread: 0, banners: [],
+    ...s, phase: { kind: "lobby", since: at }, tickets: null, media: { main: "off", booth: "off" },
+    people: [], waiting: [], tracks: {}, speaking: [], channels: null, booth: null, scope: null, chat: [], unread: 0,
+    banners: s.banners.filter((b) => b.key.startsWith("notice.")), // may say why
   };
 }
 
