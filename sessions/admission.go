@@ -54,7 +54,7 @@ func (l *live) judge(ctx context.Context, tx *audit.Tx, actor identity.Actor, p 
 		return verdict{}, err
 	}
 	if a.State != scheduling.StateBooked && a.State != scheduling.StateInProgress {
-		return no("appointment_" + string(a.State)), nil
+		return no(notBooked(a.State)), nil
 	}
 	switch p.Role {
 	case scheduling.RoleLocalPhysician, scheduling.RoleSpecialist:
@@ -74,6 +74,22 @@ func (l *live) judge(ctx context.Context, tx *audit.Tx, actor identity.Actor, p 
 		}
 	}
 	return verdict{}, nil
+}
+
+// notBooked says why an appointment cannot be entered.
+func notBooked(s scheduling.State) string {
+	switch s {
+	case scheduling.StateHeld, scheduling.StatePending:
+		return "appointment_pending"
+	case scheduling.StateNeedsAttention:
+		return "appointment_needs_attention"
+	case scheduling.StateFulfilled:
+		return "appointment_fulfilled"
+	case scheduling.StateNoShow:
+		return "appointment_no_show"
+	default:
+		return "appointment_canceled"
+	}
 }
 
 // judgeClinician determines the scope anew: a booking is never a license (R2).

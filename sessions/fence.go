@@ -24,7 +24,7 @@ const (
 
 // The reasons of a pause between specialist and patient.
 const (
-	pauseConsent = "consent"
+	pauseConsent = "consent_withdrawn"
 	pauseAlone   = "local_absent"
 )
 

@@ -67,7 +67,7 @@ func TestWithdrawnConsentActsWithinTwoSeconds(t *testing.T) {
 	otieno.hears(g.idris.id(), "idris")     // and the patient is with her own
 	g.tremblay.until(0, "channels", func(m message) bool {
 		p, _ := m["paused"].([]any)
-		return len(p) == 1 && p[0] == "consent"
+		return len(p) == 1 && p[0] == "consent_withdrawn"
 	})
 	withdrawn = time.Now()
 	w.ok(w.cases.WithdrawConsent(w.ctx, w.actors["otieno"], w.caseID, w.interpreting, "spoken_witnessed"))

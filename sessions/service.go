@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -312,7 +313,7 @@ func (s *Service) door(ctx context.Context, tx *audit.Tx, actor identity.Actor, 
 		d.State = DoorEnded
 		return d, nil
 	}
-	p, err := s.expect(ctx, tx, actor, session, seat, me)
+	p, err := s.expect(ctx, tx, actor, session, a, seat, me)
 	if err != nil {
 		return Door{}, err
 	}
@@ -376,7 +377,7 @@ func (s *Service) open(ctx context.Context, tx *audit.Tx, actor identity.Actor, 
 		if seat.Released {
 			continue
 		}
-		if _, err := insertParticipant(ctx, tx, expected(session, seat, people[seat.Person])); err != nil {
+		if _, err := insertParticipant(ctx, tx, expected(session, a, seat, people[seat.Person])); err != nil {
 			return Session{}, err
 		}
 	}
@@ -389,7 +390,10 @@ func (s *Service) open(ctx context.Context, tx *audit.Tx, actor identity.Actor, 
 	return session, nil
 }
 
-func expected(session Session, seat scheduling.Seat, person identity.Person) Participant {
+// expected is a participant before they come. People are taken to speak, and hear,
+// the first of their languages that the interpretation carries; they change it at
+// will. Without interpretation it is their first language, and the floor.
+func expected(session Session, a scheduling.Appointment, seat scheduling.Seat, person identity.Person) Participant {
 	p := Participant{ID: Identity(seat.ID), Session: session.ID, Person: seat.Person, Role: seat.Role, State: Expected, Pair: seat.Pair, Spoken: "en"}
 	if p.ID == "" {
 		p.ID = newID[Identity]()
@@ -400,11 +404,24 @@ func expected(session Session, seat scheduling.Seat, person identity.Person) Par
 	case person.Language != "":
 		p.Spoken = person.Language
 	}
+	if seat.Role == scheduling.RoleInterpreter || seat.Role == scheduling.RoleCoordinator || a.Interpreted == [2]string{} {
+		return p
+	}
+	for _, tag := range person.Languages {
+		base, _, _ := strings.Cut(tag, "-")
+		if slices.Contains(a.Interpreted[:], tag) || slices.Contains(a.Interpreted[:], base) {
+			if p.Spoken = tag; !slices.Contains(a.Interpreted[:], tag) {
+				p.Spoken = base
+			}
+			p.Listening = p.Spoken
+			return p
+		}
+	}
 	return p
 }
 
 // expect finds the participant of a seat or notes it: a substitute, a coordinator.
-func (s *Service) expect(ctx context.Context, tx *audit.Tx, actor identity.Actor, session Session, seat scheduling.Seat, me identity.Person) (Participant, error) {
+func (s *Service) expect(ctx context.Context, tx *audit.Tx, actor identity.Actor, session Session, a scheduling.Appointment, seat scheduling.Seat, me identity.Person) (Participant, error) {
 	list, err := participants(ctx, tx, session.ID)
 	if err != nil {
 		return Participant{}, err
@@ -414,7 +431,7 @@ func (s *Service) expect(ctx context.Context, tx *audit.Tx, actor identity.Actor
 			return p, nil
 		}
 	}
-	p := expected(session, seat, me)
+	p := expected(session, a, seat, me)
 	made, err := insertParticipant(ctx, tx, p)
 	if err != nil {
 		return Participant{}, err

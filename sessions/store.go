@@ -141,11 +141,11 @@ func insertParticipant(ctx context.Context, tx *audit.Tx, p Participant) (bool, 
 		pair = p.Pair[:]
 	}
 	tag, err := tx.Exec(ctx, `
-		insert into session_participant (id, organization_id, session_id, person_id, role, state, pair, spoken)
-		values (@id, @organization, @session, @person, @role, @state, @pair, @spoken)
+		insert into session_participant (id, organization_id, session_id, person_id, role, state, pair, spoken, listening)
+		values (@id, @organization, @session, @person, @role, @state, @pair, @spoken, @listening)
 		on conflict do nothing`,
 		pgx.StrictNamedArgs{"id": string(p.ID), "organization": tx.Scope.Organization, "session": string(p.Session), "person": string(p.Person),
-			"role": string(p.Role), "state": string(p.State), "pair": pair, "spoken": p.Spoken})
+			"role": string(p.Role), "state": string(p.State), "pair": pair, "spoken": p.Spoken, "listening": p.Listening})
 	if err != nil {
 		return false, fmt.Errorf("note participant: %w", err)
 	}

@@ -177,7 +177,13 @@ func TestInterpreterIsHeardInTheChannelOnlyOnAir(t *testing.T) {
 	idris, otieno := g.idris.join("main"), g.otieno.join("main")
 	otieno.speaks()
 	idris.hears(g.otieno.id(), "otieno")
-	g.idris.must("listen.set", "tag", "ar")
+	// Everybody hears their own language from the start: she needs to set nothing.
+	if m := g.idris.until(0, "channels", nil); m.text("listening") != "ar" {
+		t.Errorf("the patient listens to %q", m.text("listening"))
+	}
+	if m := g.tremblay.until(0, "channels", nil); m.text("listening") != "en" {
+		t.Errorf("the specialist listens to %q", m.text("listening"))
+	}
 	floor, booth := g.aziz.join("main"), g.aziz.join("booth")
 	floor.hears(g.otieno.id(), "otieno")
 	from := g.aziz.mark()
@@ -192,7 +198,7 @@ func TestInterpreterIsHeardInTheChannelOnlyOnAir(t *testing.T) {
 	idris.hears("channel:ar", "aziz")
 	idris.hears(g.otieno.id(), "otieno") // I6: the floor goes on
 	if n := otieno.total("aziz"); n != 0 {
-		t.Errorf("%d packets of the interpreter reached one who listens to the floor", n)
+		t.Errorf("%d packets of the interpreter reached one who listens to the other channel", n)
 	}
 	g.aziz.until(from, "booth", func(m message) bool { return m.text("self") == "on_air" && m.text("out") == "ar" })
 	g.aziz.must("stop")

@@ -201,3 +201,24 @@ func noticeOf(level, code string, data map[string]any) msgNotice {
 	}
 	return msgNotice{Type: "notice", Code: code, MessageID: messageID(code), Data: data, Level: level}
 }
+
+// codes are all that the room says by itself, beside the reasons of a scope decision.
+var codes = []string{
+	string(refuseForbidden), string(refuseStale), string(refuseChannel), string(refuseBusy), string(refuseLimit), string(refusePair), string(refuseAck),
+	string(refuseCheckIn), string(refuseOnAir), string(refuseNotReady), string(refuseHandover), string(refuseNoHandover), string(refuseSelf),
+	string(refuseNoPartner), string(refuseNoSource), string(refuseMode), string(refuseTag), string(refuseConsent), string(refuseRate),
+	string(refuseEnded), string(refuseUnavailable), string(refusePresent), string(refuseState), "bad_place", "bad_text",
+	"no_seat", "place_missing", "not_accepted", "not_now", "scope", "appointment_pending", "appointment_needs_attention", "appointment_fulfilled",
+	"appointment_no_show", "appointment_canceled",
+	pauseConsent, pauseAlone, "local_back", "scope_lost", "scope_ended", "leg.suspect", "channel.down", "booth.ring", "interpretation.choose",
+	"handover.offered", "handover.requested", "handover.armed", "handover.ended", "handover.covered", "handover.partner_lost", "mode.proposed",
+}
+
+// MessageIDs are the texts that the catalogues must have for what the feed says.
+func MessageIDs() []string {
+	out := make([]string, len(codes))
+	for i, code := range codes {
+		out[i] = messageID(code)
+	}
+	return out
+}

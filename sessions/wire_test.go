@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -40,7 +42,7 @@ var golden = map[string]any{
 	"channels": msgChannels{"channels", 9, Simultaneous, "", []channelInfo{
 		{"ar", ChannelLive, []channelInterpreter{{goldenAziz, "Layla Aziz", true}}, "direct"},
 		{"en", ChannelIdle, []channelInterpreter{{goldenAziz, "Layla Aziz", false}}, "direct"}}, "ar", nil},
-	"channels-paused": msgChannels{"channels", 10, Simultaneous, Consecutive, []channelInfo{{"ar", ChannelDown, []channelInterpreter{}, "direct"}}, "floor", []string{"consent"}},
+	"channels-paused": msgChannels{"channels", 10, Simultaneous, Consecutive, []channelInfo{{"ar", ChannelDown, []channelInterpreter{}, "direct"}}, "floor", []string{pauseConsent}},
 	"booth":           msgBooth{"booth", 9, [2]string{"ar", "en"}, BoothLive, "ar", goldenAziz, "", "on_air", false, []Identity{}},
 	"chat": msgChat{"chat", "01990000-0000-7000-8000-00000000000a", "main", goldenTremblay, "Prof. Claire Tremblay", "Bonjour à tous", "fr",
 		"2026-11-25T15:01:00Z"},
@@ -170,4 +172,32 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("read %+v, then %+v, %v", c, d, err)
 		}
 	})
+}
+
+// TestEveryCodeIsListed reads the sources: a code that is said and not listed would
+// have no text in some language.
+func TestEveryCodeIsListed(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := regexp.MustCompile(`(?:refusal = |refusal\(|\bno\(|cue\("\w+", |noticeOf\("\w+", |code: )"([a-z_.]+)"`)
+	found := 0
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range said.FindAllStringSubmatch(string(raw), -1) {
+			if found++; !slices.Contains(codes, m[1]) && m[1] != "cert_missing" { // told with the reason of the certificate
+				t.Errorf("%s says %q, which is not listed", file, m[1])
+			}
+		}
+	}
+	if found < 40 {
+		t.Errorf("only %d codes found in the sources", found)
+	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/consilium-health/consilium/sessions/workspace"
 	"github.com/consilium-health/consilium/sfu"
 	"github.com/consilium-health/consilium/sfu/embedded"
+	"github.com/consilium-health/consilium/web/i18n"
 )
 
 // coordinated is the pages with a session that a coordinator may enter: the
@@ -166,6 +167,18 @@ func closed(ctx context.Context, c *websocket.Conn) websocket.StatusCode {
 	for {
 		if _, _, err := c.Read(ctx); err != nil {
 			return websocket.CloseStatus(err)
+		}
+	}
+}
+
+func TestEveryCodeOfTheFeedHasItsText(t *testing.T) {
+	b, err := i18n.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range sessions.MessageIDs() {
+		if !b.Has(i18n.ID(id)) {
+			t.Errorf("no text for %s", id)
 		}
 	}
 }
