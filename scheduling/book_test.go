@@ -174,10 +174,7 @@ func TestBookingTakenTimeOffersTheNearest(t *testing.T) {
 // fifty clients, one slot: one wins, nobody deadlocks, nothing of the others stays.
 func TestContentionHasOneWinner(t *testing.T) {
 	w := newWorld(t)
-	rounds := 12
-	if testing.Short() {
-		rounds = 3
-	}
+	rounds := contentionRounds
 	worst := time.Duration(0)
 	for round := range rounds {
 		start := w.first()
@@ -356,6 +353,53 @@ func TestBookIsForThoseWhoArrangeForTheClinic(t *testing.T) {
 		}
 	}
 	w.empty()
+}
+
+// Whatever books and cancels at once, nobody sits in two places, an appointment that
+// stands has all its seats, and one that is off keeps nobody.
+func TestBookingAndCancelingAtOnceKeepsSeatsWhole(t *testing.T) {
+	w := newWorld(t)
+	for _, id := range []identity.PersonID{w.amina, w.claire, w.layla, w.salma} {
+		w.hours(id, OnCall("UTC"))
+	}
+	from := w.first()
+	var wg sync.WaitGroup
+	for worker := range 12 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for i := range contentionRounds {
+				// All work on the same two hours, half an hour apart or overlapping.
+				start := from.Add(time.Duration((worker*7+i*3)%9) * 15 * time.Minute)
+				a, err := w.s.Book(ctx, w.otieno(), w.request(start))
+				switch {
+				case errors.Is(err, ErrSlotTaken):
+				case err != nil:
+					t.Errorf("book: %v", err)
+				case (worker+i)%3 != 0:
+					if _, err := w.s.Cancel(ctx, w.otieno(), a.ID, a.Version, ReasonOther); err != nil {
+						t.Errorf("cancel: %v", err)
+					}
+				}
+			}
+		}()
+	}
+	wg.Wait()
+	if n := w.count(`select count(*) from seat a join seat b on a.person_id = b.person_id and a.id < b.id and a.during && b.during
+		where a.released_at is null and b.released_at is null`); n != 0 {
+		t.Errorf("%d pairs of seats overlap", n)
+	}
+	if n := w.count(`select count(*) from appointment a where (select count(*) from seat s where s.appointment_id = a.id and s.released_at is null)
+		<> case a.state when 'canceled' then 0 else 4 end`); n != 0 {
+		t.Errorf("%d appointments have a part of their seats", n)
+	}
+	if n := w.count(`select count(*) from booking_request r where not exists (select from appointment a where a.id = r.appointment_id)`); n != 0 {
+		t.Errorf("%d keys without an appointment", n)
+	}
+	booked := w.count(`select count(*) from appointment`)
+	if n := w.count(`select count(*) from audit_leaf where act = 'appointment.booked'`); n != booked || booked == 0 {
+		t.Errorf("%d events for %d appointments", n, booked)
+	}
 }
 
 func TestNothingIsBookedForACaseThatIsOver(t *testing.T) {
