@@ -78,7 +78,7 @@ func TestCommandsThatChangeWhatIsKnownOfACaseAreChanges(t *testing.T) {
 			given := w.consent(id, workspace.LiveConsult)
 			return w.cases.WithdrawConsent(w.ctx, w.actors[w.otieno], id, given[0], string(workspace.SpokenWitnessed))
 		}},
-		{"state", func() error { return w.cases.Withdraw(w.ctx, w.actors[w.otieno], id, "resolved_locally") }},
+		{"state", func() error { return w.cases.Withdraw(w.ctx, w.actors[w.otieno], id, "no_longer_needed") }},
 	} {
 		before := changes()
 		w.ok(step.do())
