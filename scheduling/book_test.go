@@ -174,6 +174,9 @@ func TestBookingTakenTimeOffersTheNearest(t *testing.T) {
 // fifty clients, one slot: one wins, nobody deadlocks, nothing of the others stays.
 func TestContentionHasOneWinner(t *testing.T) {
 	w := newWorld(t)
+	for _, id := range []identity.PersonID{w.amina, w.claire, w.layla, w.salma} {
+		w.hours(id, OnCall("UTC")) // room for all rounds
+	}
 	rounds := contentionRounds
 	worst := time.Duration(0)
 	for round := range rounds {
