@@ -318,6 +318,11 @@ func (s *Server) showSign(w http.ResponseWriter, r *http.Request, status int, f 
 		return fmt.Errorf("sign page: %w", err)
 	}
 	p := pages.CaseSignPage{Form: f, Case: string(view.ID), Prepared: prepared, Opinions: view.Opinions, NoKey: noKey, DemoKeys: s.d.Demo}
+	for _, file := range view.Files {
+		if slices.Contains(prepared.Files, file.ID) {
+			p.Files = append(p.Files, file.Name)
+		}
+	}
 	title := i18n.CaseSignTitleDecision
 	if prepared.Kind == workspace.KindOpinion {
 		title = i18n.CaseSignTitleOpinion

@@ -222,6 +222,9 @@ func (s *Service) Candidates(ctx context.Context, actor identity.Actor, id CaseI
 			return err
 		}
 		for _, p := range specialists {
+			if p.ID == acc.c.Responsible {
+				continue // nobody advises themselves
+			}
 			c := Candidate{Person: p, SharesSpeech: shares(p.Languages, acc.c.Languages), WorksWithYou: shares(p.Languages, []string{clinical.Language})}
 			where, err := s.organizationsOf(ctx, tx, p.ID)
 			if err != nil {
@@ -301,6 +304,9 @@ func (s *Service) Assign(ctx context.Context, actor identity.Actor, id CaseID, s
 		known, err := s.who.PeopleTx(ctx, tx, specialist)
 		if err != nil {
 			return err
+		}
+		if specialist == acc.c.Responsible { // nobody advises themselves
+			return acc.refuse(tx, actor, "case.assign_refused", refuse(RefusedRole), nil)
 		}
 		if p, ok := known[specialist]; !ok || len(where) == 0 || p.Specialty != acc.c.Specialty {
 			return ErrNotFound

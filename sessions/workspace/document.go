@@ -197,6 +197,15 @@ type docAfter struct {
 // bytes encodes the document in the one form that is hashed and shown.
 func (d document) bytes() ([]byte, error) { return audit.Canonical(d) }
 
+// files lists the files that the document vouches for.
+func (d document) files() []FileID {
+	out := make([]FileID, len(d.Files))
+	for i, f := range d.Files {
+		out[i] = f.ID
+	}
+	return out
+}
+
 func newNonce() (string, error) {
 	b := make([]byte, 32)
 	if _, err := rand.Read(b); err != nil {

@@ -28,6 +28,7 @@ type Prepared struct {
 	Signer       string // name as it stands in the document
 	License      string // number as it stands in the document
 	Jurisdiction string
+	Files        []FileID         // those the document vouches for
 	Opinion      *OpinionContent  // of an opinion
 	Decision     *DecisionContent // of a decision
 }
@@ -198,7 +199,7 @@ func (s *Service) prepare(ctx context.Context, actor identity.Actor, id CaseID, 
 		e.Determination = string(d.ID)
 		tx.Append(e)
 		p = Prepared{Request: req.ID, Kind: kind, Document: data, Challenge: req.Challenge, ExpiresAt: req.ExpiresAt,
-			Signer: doc.Signer.Name, License: doc.Signer.License, Jurisdiction: acc.c.Place, Opinion: doc.Opinion, Decision: doc.Decision}
+			Signer: doc.Signer.Name, License: doc.Signer.License, Jurisdiction: acc.c.Place, Files: doc.files(), Opinion: doc.Opinion, Decision: doc.Decision}
 		return nil
 	})
 	if err != nil {
@@ -521,7 +522,7 @@ func (s *Service) Pending(ctx context.Context, actor identity.Actor, id CaseID, 
 			return err
 		}
 		p = Prepared{Request: req.ID, Kind: req.Kind, Document: data, Challenge: req.Challenge, ExpiresAt: req.ExpiresAt.UTC(),
-			Signer: doc.Signer.Name, License: doc.Signer.License, Jurisdiction: doc.Patient.Place, Opinion: doc.Opinion, Decision: doc.Decision}
+			Signer: doc.Signer.Name, License: doc.Signer.License, Jurisdiction: doc.Patient.Place, Files: doc.files(), Opinion: doc.Opinion, Decision: doc.Decision}
 		return nil
 	})
 	if err != nil {

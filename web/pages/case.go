@@ -169,6 +169,7 @@ type CaseSignPage struct {
 	Case     string
 	Prepared workspace.Prepared
 	Opinions []workspace.SignedDocument // that a decision answers
+	Files    []string                   // names of the files that the document vouches for
 	Form     Form
 	NoKey    bool
 	DemoKeys bool
