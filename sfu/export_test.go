@@ -40,3 +40,6 @@ func (c *lossy) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 func (c *lossy) WriteTo(b []byte, to net.Addr) (int, error) {
 	return c.WriteToAddrPort(b, to.(*net.UDPAddr).AddrPort())
 }
+
+// Tick does the periodic work of one second's end at once.
+func (s *Server) Tick() { s.tick(0) }

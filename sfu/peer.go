@@ -59,6 +59,8 @@ type Peer struct {
 	early    [][]byte               // reliable packets from before its channel was open
 	dataOpen bool                   // the reliable channel is open and early was sent
 
+	refreshed time.Time // when the client got its last token
+
 	sinkMu  sync.Mutex
 	sink    Sink                      // guarded by sinkMu, nil while the socket is down
 	backlog []*livekit.SignalResponse // guarded by sinkMu
@@ -186,6 +188,7 @@ func (p *Peer) sendRefreshLocked() {
 		p.srv.log.Error("refresh token", "participant", p.sid, "error", err)
 		return
 	}
+	p.refreshed = p.srv.now()
 	p.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_RefreshToken{RefreshToken: token}})
 }
 

@@ -62,6 +62,9 @@ func (r *Room) tick(n uint64, now time.Time) {
 		if n%everyReport == 0 {
 			p.peer.reportLocked(now)
 			p.peer.giveWayLocked(now)
+			if now.Sub(p.peer.refreshed) >= refreshEvery {
+				p.peer.sendRefreshLocked()
+			}
 		}
 		if n%everyQuality == 0 {
 			p.peer.qualityLocked()

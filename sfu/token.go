@@ -33,6 +33,9 @@ const (
 	ticketLife = time.Minute
 	// refreshLife bounds how long after its last refresh a client may resume.
 	refreshLife = 10 * time.Minute
+	// refreshEvery is how often a client gets a new one: whenever its socket drops, it
+	// holds one that lives nearly as long as the grace time could ask for.
+	refreshEvery = 30 * time.Second
 	// skew is how far ahead the clock of a token's maker may be. It does not
 	// lengthen a token.
 	skew = 10 * time.Second
