@@ -19,6 +19,7 @@ import type { Command, Ticket } from "./wire.ts";
 
 /** How long the media client may try by itself: two waits of its own for an answer. */
 const giveUpMs = 10_000;
+const stuckMs = 4000;
 
 interface Entered { readonly mic: boolean; readonly camera: boolean; readonly check: Omit<CheckResult, "prefs"> }
 
@@ -183,6 +184,7 @@ function start(root: HTMLElement): void {
     effects(s, before, e);
   });
 
+  const lostSince = new Map<"main" | "booth", number>();
   let told = false;
   let liveTries = 0;
   let retry: ReturnType<typeof setTimeout> | null = null;
@@ -201,10 +203,17 @@ function start(root: HTMLElement): void {
         if (s.media.main === "failed") feed.send({ type: "ticket.renew" });
       }
     }
+    for (const key of ["main", "booth"] as const) {
+      if (s.media[key] === before.media[key]) continue;
+      if (s.media[key] === "lost" || s.media[key] === "connecting") lostSince.set(key, Date.now());
+      else lostSince.delete(key);
+    }
     if (s.phase.kind === "live" && (s.channels !== before.channels || s.people !== before.people)) ownLanguage(s);
     if (s.tickets && s.tickets.serial !== before.tickets?.serial) {
       // A ticket that was not asked for, to a room that works, changes nothing.
-      const fresh = (key: "main" | "booth"): boolean => s.media[key] === "off" || s.media[key] === "failed";
+      // One that is lost for longer than the client needs to heal it is made anew with the ticket that is there.
+      const stuck = (key: "main" | "booth"): boolean => Date.now() - (lostSince.get(key) ?? Infinity) > stuckMs;
+      const fresh = (key: "main" | "booth"): boolean => s.media[key] === "off" || s.media[key] === "failed" || stuck(key);
       if (fresh("main")) void media.join("main", s.tickets.main);
       const booth: Ticket | null = s.tickets.booth;
       if (booth && fresh("booth")) void media.join("booth", booth);
@@ -239,21 +248,15 @@ function start(root: HTMLElement): void {
     if (s !== before) media.apply(s);
   };
 
-  const lostSince = new Map<"main" | "booth", number>();
   setInterval(() => {
     dispatch({ kind: "tick", at: Date.now() });
     if (store.state.waiting.length > 0) panel.update(store.state); // minutes go by
     const again = store.state;
     // The client heals a broken connection within seconds; one that is still lost while the feed works is made anew.
-    for (const key of ["main", "booth"] as const) {
-      if (again.media[key] !== "lost" && again.media[key] !== "connecting") lostSince.delete(key);
-      else if (again.phase.kind === "live" && again.feed === "up") {
-        const since = lostSince.get(key) ?? Date.now();
-        lostSince.set(key, since);
-        if (Date.now() - since > giveUpMs) {
-          lostSince.delete(key);
-          void media.abandon(key);
-        }
+    for (const [key, since] of lostSince) {
+      if (again.phase.kind === "live" && again.feed === "up" && Date.now() - since > giveUpMs) {
+        lostSince.delete(key);
+        void media.abandon(key);
       }
     }
     // A renewal that came to nothing is asked for again.
