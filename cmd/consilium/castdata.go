@@ -28,7 +28,6 @@ type castPerson struct {
 	days                                  []string // working days; nil: none of their own
 	from, to                              string   // working hours, HH:MM
 	onCall                                bool     // all day, no notice, for the 7 days after each start
-	shows                                 string   // what signing in as this person shows; message id of /demo
 }
 
 var weekdays = []string{"MO", "TU", "WE", "TH", "FR"}

@@ -158,7 +158,7 @@ var texts = map[string]text{
 var appointmentActs = map[string]bool{
 	"appointment.booked": true, "appointment.invited": true, "appointment.canceled": true, "appointment.moved": true,
 	"appointment.rebooked": true,
-	"seat.accepted": true, "seat.declined": true,
+	"seat.accepted":        true, "seat.declined": true,
 }
 
 // invitation writes about an appointment as it stands when the mail is written: an
