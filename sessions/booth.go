@@ -167,13 +167,6 @@ func boothOf(pair [2]string) RoomName {
 // room is the media room of the booth.
 func (b *booth) room() RoomName { return boothOf(b.pair) }
 
-func (b *booth) other(tag string) string {
-	if b.pair[0] == tag {
-		return b.pair[1]
-	}
-	return b.pair[0]
-}
-
 func (b *booth) carries(tag string) bool { return b.pair[0] == tag || b.pair[1] == tag }
 
 // forwarded are the legs that feed the outgoing channel, by slot.
