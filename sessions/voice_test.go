@@ -209,3 +209,58 @@ func TestInterpreterIsHeardInTheChannelOnlyOnAir(t *testing.T) {
 		t.Errorf("%d packets of the interpreter after going off the air", more)
 	}
 }
+
+func TestConsecutiveInterpreterSpeaksOnTheFloor(t *testing.T) {
+	w := newWorld(t)
+	g := w.gather()
+	idris := g.idris.join("main")
+	g.otieno.must("mode.propose", "mode", "consecutive")
+	g.aziz.until(0, "notice", func(m message) bool { return m.text("code") == "mode.proposed" })
+	if code := g.tremblay.do("mode.confirm", "mode", "consecutive"); code != "forbidden" {
+		t.Errorf("the specialist confirmed: %q", code)
+	}
+	g.aziz.must("mode.confirm", "mode", "consecutive")
+	g.idris.until(0, "channels", func(m message) bool { return m.text("mode") == "consecutive" })
+	floor := g.aziz.join("main")
+	floor.speaks()
+	idris.hears(g.aziz.id(), "aziz")
+	if code := g.aziz.do("go_live"); code != "mode_conflict" {
+		t.Errorf("went live in consecutive mode: %q", code)
+	}
+	g.aziz.must("mode.propose", "mode", "simultaneous")
+	g.otieno.must("mode.confirm", "mode", "simultaneous")
+	idris.fallsSilent("aziz") // the right to speak on the floor ended with the mode
+}
+
+func TestHandoverReachesListenersWithoutAHole(t *testing.T) {
+	w := newWorld(t)
+	// A second certified interpreter takes a seat of her own beside Aziz.
+	w.second("Noor Haddad", "haddad")
+	g := w.gather()
+	haddad := w.arrive("haddad").ready()
+	g.otieno.must("admit", "participant", haddad.id())
+	haddad.until(0, "admitted", nil)
+	idris := g.idris.join("main")
+	one, two := g.aziz.join("booth"), haddad.join("booth")
+	one.speaks()
+	two.speaks()
+	g.aziz.until(0, "booth", func(m message) bool { return m.text("self") == "standby" })
+	haddad.until(0, "booth", func(m message) bool { return m.text("self") == "standby" })
+	g.aziz.must("go_live")
+	idris.hears("channel:ar", "aziz")
+	if code := haddad.do("go_live"); code != "channel_busy" {
+		t.Errorf("beside a healthy colleague: %q", code)
+	}
+	g.aziz.must("handover.offer", "to", haddad.id())
+	haddad.until(0, "notice", func(m message) bool { return m.text("code") == "handover.offered" })
+	haddad.must("handover.accept")
+	if n := idris.total("haddad"); n != 0 {
+		t.Errorf("%d packets of the partner before the switch", n)
+	}
+	g.aziz.must("handover.switch")
+	idris.hears("channel:ar", "haddad")
+	idris.hears("channel:ar", "aziz") // both for a moment
+	haddad.until(0, "booth", func(m message) bool { return m.text("state") == "live" && m.text("on_air") == haddad.id() })
+	idris.fallsSilent("aziz")
+	idris.hears("channel:ar", "haddad")
+}

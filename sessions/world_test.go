@@ -46,6 +46,7 @@ type world struct {
 	offset  atomic.Int64 // of the clock from the real one
 	nairobi identity.OrganizationID
 	toronto identity.OrganizationID
+	agency  identity.OrganizationID
 
 	actors       map[string]identity.Actor
 	registration credentialing.CredentialID
@@ -149,7 +150,7 @@ func (w *world) populate(begin time.Time) {
 	}
 	w.nairobi = org("Jacaranda Hill Hospital", "hospital", "Africa/Nairobi", "KE")
 	w.toronto = org("Maple Heart Institute", "specialist-center", "America/Toronto", "CA-ON")
-	agency := org("Cedar Bridge Interpreters", "interpreter-agency", "Asia/Beirut", "LB")
+	w.agency = org("Cedar Bridge Interpreters", "interpreter-agency", "Asia/Beirut", "LB")
 	person := func(key, name, zone, home string, org identity.OrganizationID, role identity.Role, languages ...string) {
 		var grants []identity.Grant
 		if role != "" {
@@ -164,7 +165,7 @@ func (w *world) populate(begin time.Time) {
 	person("otieno", "Dr Amina Otieno", "Africa/Nairobi", "KE", w.nairobi, identity.RoleLocalPhysician, "en", "sw")
 	person("mwangi", "Peter Mwangi", "Africa/Nairobi", "KE", w.nairobi, identity.RoleCoordinator, "en", "sw")
 	person("tremblay", "Prof. Claire Tremblay", "America/Toronto", "CA-ON", w.toronto, identity.RoleSpecialist, "fr", "en")
-	person("aziz", "Layla Aziz", "Asia/Beirut", "LB", agency, identity.RoleInterpreter, "ar", "en")
+	person("aziz", "Layla Aziz", "Asia/Beirut", "LB", w.agency, identity.RoleInterpreter, "ar", "en")
 	person("wanjiru", "Grace Wanjiru", "Africa/Nairobi", "KE", w.nairobi, identity.RoleOfficer, "en")
 	person("kiptoo", "Samuel Kiptoo", "Africa/Nairobi", "KE", w.nairobi, identity.RoleOfficer, "en")
 	person("stranger", "Somebody Else", "Africa/Nairobi", "KE", w.nairobi, identity.RoleLocalPhysician, "en")
@@ -251,6 +252,29 @@ func (w *world) book() {
 	if w.actors["idris"], _, err = w.who.Authenticate(w.ctx, login); err != nil || !w.actors["idris"].Guest() {
 		w.t.Fatalf("the link gave %+v, %v", w.actors["idris"], err)
 	}
+}
+
+// second seats one more interpreter in the visit, as the booking of a long one does.
+func (w *world) second(name, key string) {
+	w.t.Helper()
+	id := got(w.who.AddPerson(w.ctx, identity.System("seed", ""), identity.Person{Name: name, Language: "ar", Languages: []string{"ar", "en"}, Zone: "Asia/Beirut", Home: "LB"},
+		identity.Grant{Organization: w.agency, Role: identity.RoleInterpreter}))(w)
+	token := got(w.who.SignInDemo(w.ctx, id))(w)
+	actor, _, err := w.who.Authenticate(w.ctx, token)
+	w.ok(err)
+	w.actors[key] = actor
+	w.hold(key, credentialing.KindInterpreter, "", "DEMO-I-"+key, credentialing.Claim{ValidFrom: credentialing.Date(2020, 1, 1), ValidTo: credentialing.Date(2029, 1, 1),
+		Pair: []string{"ar", "en"}, Modes: []string{"simultaneous", "consecutive"}})
+	w.ok(w.creds.CheckExclusions(w.ctx, w.actors["wanjiru"], credentialing.ExclusionCheck{Person: id, Lists: []string{"all"}}))
+	conn, err := pgx.Connect(w.ctx, w.pg.AdminURL)
+	w.ok(err)
+	defer conn.Close(w.ctx)
+	_, err = conn.Exec(w.ctx, `
+		insert into seat (id, organization_id, appointment_id, person_id, role, required, during, kind, response, responded_at, attested_at, pair, leg)
+		select $1, organization_id, appointment_id, $2, role, required, during, kind, response, responded_at, attested_at, pair, leg
+		from seat
+		where id = $3`, uuid.Must(uuid.NewV7()).String(), string(id), string(w.seat("aziz").ID))
+	w.ok(err)
 }
 
 func (w *world) seat(key string) scheduling.Seat {
