@@ -293,7 +293,9 @@ func (c *channelTrack) write(leg *Track, p *rtpPacket, now time.Time) {
 	if c.source != leg {
 		return
 	}
+	// A channel's track is Opus: redundancy ends here, what it rebuilt goes on.
 	out := *p
+	out.payload, out.primary, out.rebuilt = p.opusFrame(), nil, false
 	if !c.seq.Ready() {
 		c.seq.Switch(0, p.seq, p.ts, c.seq.Project(now, audioClock, audioFrame))
 		out.marker = true

@@ -55,8 +55,12 @@ func newMediaEngine(publisher bool) (*webrtc.MediaEngine, error) {
 		// Without it the browser reports loss and nothing else.
 		feedback = append(feedback, webrtc.RTCPFeedback{Type: "goog-remb"})
 	}
-	if err := m.RegisterCodec(audio, webrtc.RTPCodecTypeAudio); err != nil {
-		return nil, err
+	redundant := red
+	redundant.RTCPFeedback = audio.RTCPFeedback
+	for _, c := range []webrtc.RTPCodecParameters{audio, redundant} {
+		if err := m.RegisterCodec(c, webrtc.RTPCodecTypeAudio); err != nil {
+			return nil, err
+		}
 	}
 	for _, c := range videoCodecs {
 		for _, p := range withRTX(c.pt, c.mime, c.fmtp, feedback) {
@@ -111,7 +115,8 @@ func withRTX(pt webrtc.PayloadType, mime, fmtp string, feedback []webrtc.RTCPFee
 // codec then takes the section and gets nothing on it.
 func preferred(c webrtc.RTPCodecCapability) []webrtc.RTPCodecParameters {
 	if mimeIs(c.MimeType, webrtc.MimeTypeOpus) {
-		return []webrtc.RTPCodecParameters{opus}
+		// Packets of both may come: RED where publisher and subscriber have it.
+		return []webrtc.RTPCodecParameters{opus, red}
 	}
 	feedback := []webrtc.RTCPFeedback{
 		{Type: "nack"}, {Type: "nack", Parameter: "pli"}, {Type: "ccm", Parameter: "fir"}, {Type: "goog-remb"},

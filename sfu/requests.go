@@ -107,7 +107,7 @@ func (p *Peer) handleAddTrack(req *livekit.AddTrackRequest) {
 	t.info = &livekit.TrackInfo{
 		Sid: t.sid, Type: req.GetType(), Name: req.GetName(), Muted: req.GetMuted(), Source: req.GetSource(),
 		Width: req.GetWidth(), Height: req.GetHeight(), Simulcast: len(req.GetLayers()) > 1,
-		DisableDtx: req.GetDisableDtx(), DisableRed: true, Stereo: slices.Contains(req.GetAudioFeatures(), livekit.AudioTrackFeature_TF_STEREO),
+		DisableDtx: req.GetDisableDtx(), DisableRed: req.GetDisableRed(), Stereo: slices.Contains(req.GetAudioFeatures(), livekit.AudioTrackFeature_TF_STEREO),
 		Encryption: req.GetEncryption(), Stream: req.GetStream(), AudioFeatures: req.GetAudioFeatures(),
 		BackupCodecPolicy: req.GetBackupCodecPolicy(), Layers: req.GetLayers(),
 	}

@@ -19,6 +19,18 @@ type rtpPacket struct {
 	level   uint8  // RFC 6464 audio level in -dBov; 127 is silence
 	voice   bool   // RFC 6464 voice activity flag
 	leveled bool   // level is set
+
+	primary []byte // of a RED packet: its own Opus frame
+	rebuilt bool   // no packet of the publisher's: rebuilt from the redundancy of a later one
+	late    bool   // of a RED packet: primary was already sent on, rebuilt
+}
+
+// opusFrame is the packet's frame of sound.
+func (p *rtpPacket) opusFrame() []byte {
+	if p.primary != nil {
+		return p.primary
+	}
+	return p.payload
 }
 
 // parseRTP reads the fixed header, the audio level extension when its id is not

@@ -46,6 +46,7 @@ type subTrack struct {
 	rtxPT   uint8
 	rtxSSRC uint32
 	rtxSeq  uint16
+	redPT   uint8 // 0: the subscriber has no RED
 	current int // layer that is forwarded
 	seq     *seqmap.Stream
 	scratch []byte
@@ -88,6 +89,9 @@ func (d *subTrack) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameters
 			d.ssrc = uint32(ctx.SSRC())
 			d.rtxSSRC = uint32(ctx.SSRCRetransmission())
 			for _, r := range codecs {
+				if mimeIs(r.MimeType, mimeRED) {
+					d.redPT = uint8(r.PayloadType)
+				}
 				if strings.EqualFold(r.MimeType, webrtc.MimeTypeRTX) && fmtpValue(r.SDPFmtpLine, "apt") == itoa(int(c.PayloadType)) {
 					d.rtxPT = uint8(r.PayloadType)
 				}
@@ -144,7 +148,10 @@ func (d *subTrack) write(f *frame, now time.Time) {
 		}
 		return
 	}
-	first := false
+	first, redundant := false, d.redPT != 0 && f.primary != nil
+	if f.rebuilt && d.redPT != 0 || f.late && !redundant {
+		return
+	}
 	if d.track.video() {
 		if target := int(d.target.Load()); f.layer == target && (d.current != target || !d.seq.Ready()) && f.key {
 			d.seq.Switch(uint8(f.layer), f.seq, f.ts, d.seq.Project(now, videoClock, videoFrame))
@@ -174,7 +181,19 @@ func (d *subTrack) write(f *frame, now time.Time) {
 			putVP8(payload, f.vp8, f.vp8.picture+o.Picture, f.vp8.tl0+o.TL0)
 		}
 	}
-	d.send(d.pt, d.ssrc, seq, ts, f.marker || first, payload)
+	pt := d.pt
+	switch {
+	case redundant && first:
+		// What the packet repeats belongs to a past that this subscriber did not hear.
+		pt = d.redPT
+		d.scratch = append(append(d.scratch[:0], d.pt), f.primary...)
+		payload = d.scratch
+	case redundant:
+		pt = d.redPT
+	case f.primary != nil:
+		payload = f.primary
+	}
+	d.send(pt, d.ssrc, seq, ts, f.marker || first, payload)
 	d.packets++
 	d.octets += uint32(len(payload))
 }

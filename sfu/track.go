@@ -64,6 +64,7 @@ type layer struct {
 	levelID  uint8
 	cache    *packetcache.Cache
 	last     atomic.Int64
+	red      redState // owned by the reading goroutine
 
 	mu        sync.Mutex
 	pliAt     time.Time
@@ -126,7 +127,11 @@ func (t *Track) addLayer(p *Peer, remote *webrtc.TrackRemote, receiver *webrtc.R
 		index: layerIndex(remote.RID()), rid: remote.RID(), remote: remote, receiver: receiver,
 		peer: p, cache: packetcache.New(size),
 	}
-	for _, e := range receiver.GetParameters().HeaderExtensions {
+	parameters := receiver.GetParameters()
+	if !t.video() {
+		l.red.of(parameters.Codecs)
+	}
+	for _, e := range parameters.HeaderExtensions {
 		if e.URI == sdp.AudioLevelURI {
 			l.levelID = uint8(e.ID)
 		}
@@ -157,6 +162,17 @@ func (t *Track) read(l *layer) {
 }
 
 func (t *Track) receive(l *layer, p *rtpPacket, raw []byte, now time.Time) {
+	var blocks redPacket
+	if l.red.pt != 0 && p.pt == l.red.pt && len(p.payload) > 0 {
+		var ok bool
+		if blocks, ok = parseRED(p.payload, l.red.opus); !ok {
+			return
+		}
+		p.primary = blocks.primary
+		if l.red.opus != uint8(opus.PayloadType) {
+			renumberRED(p.payload, uint8(opus.PayloadType))
+		}
+	}
 	got := l.cache.Store(p.seq, raw)
 	if !got.New {
 		return
@@ -169,6 +185,22 @@ func (t *Track) receive(l *layer, p *rtpPacket, raw []byte, now time.Time) {
 		}
 	}
 	t.note(p, now)
+	// What is lost and stands in this packet once more comes first, for those who
+	// do not get the packet as it is.
+	if p.primary != nil && got.Newest && got.Gap > 0 {
+		for back := min(got.Gap, blocks.n); back > 0; back-- {
+			b := blocks.blocks[blocks.n-back]
+			if len(b.payload) == 0 {
+				continue
+			}
+			seq := p.seq - uint16(back)
+			l.red.note(seq)
+			t.forward(l.index, &rtpPacket{
+				pt: l.red.opus, seq: seq, ts: p.ts - b.offset, ssrc: p.ssrc, payload: b.payload, level: 127, rebuilt: true,
+			}, now)
+		}
+	}
+	p.late = p.primary != nil && !got.Newest && l.red.had(p.seq)
 	t.forward(l.index, p, now)
 }
 
@@ -207,7 +239,7 @@ func (t *Track) forward(index int, p *rtpPacket, now time.Time) {
 	for _, d := range t.subscribers() {
 		d.write(&f, now)
 	}
-	if taps := t.taps.Load(); taps != nil && len(p.payload) > 0 {
+	if taps := t.taps.Load(); taps != nil && len(p.payload) > 0 && !p.late {
 		for _, c := range *taps {
 			c.write(t, p, now)
 		}

@@ -154,15 +154,18 @@ func (pub *publisher) offer(sd *livekit.SessionDescription) error {
 	return nil
 }
 
-// preferCodecs puts the codec that a video track was added with first in the answer:
-// clients send with the first one.
+// preferCodecs puts the codec that a track was added with first in the answer, and RED
+// for sound: clients send with the first one.
 func (pub *publisher) preferCodecs(sdp string) {
 	cids := sectionTracks(sdp)
 	want := map[string]string{}
 	pub.peer.room.mu.Lock()
 	for _, t := range pub.peer.pending {
-		if t.wantCodec != "" {
+		switch {
+		case t.wantCodec != "":
 			want[t.cid] = t.wantCodec
+		case !t.video() && !t.info.GetDisableRed():
+			want[t.cid] = mimeRED
 		}
 	}
 	pub.peer.room.mu.Unlock()
@@ -257,6 +260,9 @@ func (pub *publisher) begin(remote *webrtc.TrackRemote, receiver *webrtc.RTPRece
 		t.h264 = strings.EqualFold(t.codec.MimeType, webrtc.MimeTypeH264)
 		t.info.Mid = mid
 		t.info.MimeType = t.codec.MimeType
+		if mimeIs(t.codec.MimeType, mimeRED) {
+			t.codec = opus.RTPCodecCapability // what its blocks are
+		}
 	}
 	l.last.Store(r.srv.now().UnixNano())
 	t.layers[l.index].Store(l)
@@ -422,7 +428,10 @@ func (s *subscriber) add(d *subTrack) error {
 		return fmt.Errorf("send track: %w", err)
 	}
 	if err := tr.SetCodecPreferences(codecs); err != nil {
-		return fmt.Errorf("send track: %w", err)
+		// Pion keeps what the first answer accepted: a client without RED has Opus.
+		if d.track.video() || tr.SetCodecPreferences(codecs[:1]) != nil {
+			return fmt.Errorf("send track: %w", err)
+		}
 	}
 	s.active[d.track.sid] = sending{track: d, sender: sender, transceiver: tr}
 	go d.readRTCP(sender)
