@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/consilium-health/consilium/credentialing"
@@ -101,26 +102,50 @@ func (s *Service) Reevaluate(ctx context.Context) (Reviewed, error) {
 			if followed.Changes, err = markReviews(ctx, tx, changesBatch); err != nil {
 				return err
 			}
-			due, err = reviewsDue(ctx, tx, batchLimit)
+			due, err = reviewsDue(ctx, tx, 8*batchLimit)
 			return err
 		})
 		if err != nil {
 			return all, fmt.Errorf("follow changes: %w", err)
 		}
 		all.add(followed)
-		taken := 0
-		for org, ids := range due {
-			done, err := s.reviewBatch(ctx, org, ids)
-			if err != nil {
-				return all, fmt.Errorf("look again at appointments of %s: %w", org, err)
-			}
-			all.add(done)
-			taken += done.Appointments + done.Skipped
+		done, err := s.reviewDue(ctx, due)
+		all.add(done)
+		if err != nil {
+			return all, err
 		}
+		taken := done.Appointments + done.Skipped
 		if taken == 0 && followed.Changes < changesBatch {
 			return all, nil
 		}
 	}
+}
+
+// reviewDue looks at what is due, clinic by clinic, two batches at a time: while one
+// is judged, the other is read or written.
+func (s *Service) reviewDue(ctx context.Context, due map[identity.OrganizationID][]string) (Reviewed, error) {
+	var mu sync.Mutex
+	var all Reviewed // guarded by mu
+	var failed error // guarded by mu
+	var running sync.WaitGroup
+	slots := make(chan struct{}, 2)
+	for org, ids := range due {
+		for batch := range slices.Chunk(ids, batchLimit) {
+			slots <- struct{}{}
+			running.Go(func() {
+				defer func() { <-slots }()
+				done, err := s.reviewBatch(ctx, org, batch)
+				mu.Lock()
+				defer mu.Unlock()
+				all.add(done)
+				if err != nil {
+					failed = errors.Join(failed, fmt.Errorf("look again at appointments of %s: %w", org, err))
+				}
+			})
+		}
+	}
+	running.Wait()
+	return all, failed
 }
 
 // ReevaluateAll looks again at every appointment that is not over. When everything
