@@ -17,7 +17,7 @@ import (
 type Review struct {
 	Determination Determination // with its id if it was kept
 	// NextChange is when the clock alone changes a fact it looks at, at the latest at
-	// the end of the act; zero if nothing does.
+	// the end of the act or of the ask's Watch; zero if nothing does.
 	NextChange time.Time
 }
 
@@ -50,6 +50,9 @@ func (s *Service) ReviewAll(ctx context.Context, tx *audit.Tx, actor identity.Ac
 		end := a.At
 		if a.Through.After(end) {
 			end = a.Through
+		}
+		if a.Watch.After(end) {
+			end = a.Watch
 		}
 		out[i] = Review{Determination: Decide(q, *held), NextChange: s.nextChange(q, *held, d, a, now, end)}
 	})

@@ -60,7 +60,10 @@ type Ask struct {
 	Through  time.Time // end of the act; zero if only At counts
 	Mode     Mode
 	From     string // where the person sits; "" is not known
-	Case     CaseContext
+	// Watch is until when a [Review] says what the clock alone changes; zero: until the
+	// end of the act. The answer does not depend on it.
+	Watch time.Time
+	Case  CaseContext
 }
 
 func (a Ask) check() error {

@@ -11,8 +11,8 @@ import (
 	"github.com/consilium-health/consilium/credentialing"
 )
 
-// lookAgainArgs is the job that looks again at booked visits: what the clock changed,
-// each minute, and all of them each night.
+// lookAgainArgs is the job that looks again at booked visits and open cases: what the
+// clock changed, each minute, and all of them each night.
 type lookAgainArgs struct {
 	All bool `json:"all" river:"unique"`
 }
@@ -39,14 +39,35 @@ func (w *lookAgain) Timeout(*river.Job[lookAgainArgs]) time.Duration { return 10
 // by the others.
 func (w *lookAgain) Work(ctx context.Context, job *river.Job[lookAgainArgs]) error {
 	if !job.Args.All {
-		_, err := w.a.scheduling.Reevaluate(ctx)
+		return w.a.lookAgain(ctx)
+	}
+	visits, err := w.a.scheduling.ReevaluateAll(ctx)
+	if err != nil {
 		return err
 	}
-	done, err := w.a.scheduling.ReevaluateAll(ctx)
-	if done.SetAside+done.Restored > 0 {
-		w.a.log.WarnContext(ctx, "the nightly look found visits that were missed", "set_aside", done.SetAside, "restored", done.Restored)
+	cases, err := w.a.workspace.Reevaluate(ctx)
+	if visits.SetAside+visits.Restored+cases.SetAside+cases.Restored > 0 {
+		w.a.log.WarnContext(ctx, "the nightly look found what was missed", "visits_set_aside", visits.SetAside, "visits_restored", visits.Restored,
+			"cases_set_aside", cases.SetAside, "cases_restored", cases.Restored)
 	}
 	return err
+}
+
+// lookAgain looks at the visits and open cases that are due: scheduling first, which
+// follows the recorded changes.
+func (a *app) lookAgain(ctx context.Context) error {
+	visits, err := a.scheduling.Reevaluate(ctx)
+	if err != nil {
+		return fmt.Errorf("look again: %w", err)
+	}
+	cases, err := a.workspace.Reevaluate(ctx)
+	if err != nil {
+		return fmt.Errorf("look again: %w", err)
+	}
+	if skipped := visits.Skipped + cases.Skipped; skipped > 0 {
+		a.log.WarnContext(ctx, "visits or cases could not be judged", "count", skipped)
+	}
+	return nil
 }
 
 // nightly is 02:00 UTC: nobody's busiest hour.
@@ -72,7 +93,7 @@ func (a *app) periodic(workers *river.Workers) []*river.PeriodicJob {
 	}
 }
 
-// followChanges looks again at booked visits as soon as a change commits that they
+// followChanges looks again at visits and cases as soon as a change commits that they
 // rest on, until the app stops.
 func (a *app) followChanges(ctx context.Context) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -80,12 +101,7 @@ func (a *app) followChanges(ctx context.Context) {
 	go func() {
 		defer close(done)
 		for ctx.Err() == nil {
-			err := a.credentialing.FollowChanges(ctx, func(credentialing.Change) error {
-				if _, err := a.scheduling.Reevaluate(ctx); err != nil {
-					return fmt.Errorf("look again: %w", err)
-				}
-				return nil
-			})
+			err := a.credentialing.FollowChanges(ctx, func(credentialing.Change) error { return a.lookAgain(ctx) })
 			if ctx.Err() != nil {
 				return
 			}

@@ -152,6 +152,8 @@ var texts = map[string]text{
 	"decision.signed":   {i18n.MailDecisionSubject, i18n.MailDecisionBody},
 	"addendum.signed":   {i18n.MailAddendumSubject, i18n.MailAddendumBody},
 	"consent.withdrawn": {i18n.MailWithdrawnSubject, i18n.MailWithdrawnBody},
+	"case.set_aside":    {i18n.MailCaseSetAsideSubject, i18n.MailCaseSetAsideBody},
+	"case.restored":     {i18n.MailCaseRestoredSubject, i18n.MailCaseRestoredBody},
 }
 
 // appointmentActs are the events that come with a calendar file or a time.
