@@ -10,6 +10,7 @@ import (
 
 	"github.com/consilium-health/consilium/credentialing"
 	"github.com/consilium-health/consilium/scheduling"
+	"github.com/consilium-health/consilium/sessions/workspace"
 )
 
 // suspend reports that Prof. Tremblay's license at home is suspended, and follows.
@@ -95,6 +96,51 @@ func TestPageOfAVisitSetAsideInEveryLanguage(t *testing.T) {
 		w := c.get("otieno", at)
 		if w.Code != 200 || !strings.Contains(w.Body.String(), want) || strings.Contains(w.Body.String(), "held.") && strings.Contains(w.Body.String(), "held.do") {
 			t.Errorf("%s: status %d, want %q", tag, w.Code, want)
+		}
+	}
+}
+
+func TestPageOfACaseSaysWhoLostTheirPart(t *testing.T) {
+	c := openClinic(t)
+	ctx := context.Background()
+	at := "/cases/" + c.ref
+	if w := c.get("otieno", at); w.Code != 200 || strings.Contains(w.Body.String(), "ZZ-012") {
+		t.Fatalf("status %d", w.Code)
+	}
+	id, err := c.cases.Create(ctx, c.actor("otieno"), workspace.NewCase{Specialty: "cardiology", Urgency: workspace.Soon, Place: "KE", Zone: "Africa/Nairobi",
+		Languages: []string{"ar"}, Patient: workspace.Pseudonym{Initials: "S.I.", Sex: "female", BirthYear: 1992, Person: c.people["idris"]}, IdentityConfirmed: true,
+		Clinical: workspace.Clinical{Language: "en", Title: "Murmur", History: "Since childhood.", Findings: "Fixed split.",
+			Question: workspace.Question{Asked: "Close it?", Tried: "Nothing.", Feared: "Pressure.", ByWhen: "Soon."}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at = "/cases/" + string(id)
+	giver := workspace.Giver{Kind: "patient"}
+	for _, r := range []workspace.ConsentRequest{
+		{Purpose: workspace.LiveConsult}, {Purpose: workspace.Advice, Destination: "CA-ON", Receiver: c.people["tremblay"]},
+		{Purpose: workspace.RecordSharing, Classes: []workspace.Class{workspace.ClassHistory}, Destination: "CA-ON", Receiver: c.people["tremblay"]},
+	} {
+		r.Giver, r.How, r.Language = giver, workspace.SpokenWitnessed, "ar"
+		if _, err := c.cases.RecordConsent(ctx, c.actor("otieno"), id, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.cases.Submit(ctx, c.actor("otieno"), id); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.cases.Assign(ctx, c.actor("otieno"), id, c.people["tremblay"]); err != nil {
+		t.Fatal(err)
+	}
+	c.suspend()
+	if done, err := c.cases.Reevaluate(ctx); err != nil || done.SetAside != 1 {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	for _, who := range []string{"otieno", "mwangi"} {
+		w := c.get(who, at)
+		for _, want := range []string{"may not do their part in this case at the moment", "ZZ-012", "Nothing was changed in the case"} {
+			if w.Code != 200 || !strings.Contains(w.Body.String(), want) {
+				t.Errorf("%s: status %d, %q is missing", who, w.Code, want)
+			}
 		}
 	}
 }

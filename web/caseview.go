@@ -35,6 +35,9 @@ func (s *Server) showCase(w http.ResponseWriter, r *http.Request, status int, f 
 	if p.Visits, err = s.caseAppointments(r.Context(), v, scheduling.CaseRef(view.ID), view.Organization); err != nil {
 		return err
 	}
+	if p.Lost, err = s.caseLost(r.Context(), v, view); err != nil {
+		return err
+	}
 	if who, ok := view.People[view.Specialist]; ok && view.Specialist != "" {
 		p.SpecialistOf = &pages.CaseSpecialist{Name: who.Name, Specialty: view.Specialty, Languages: who.Languages, Zone: who.Zone}
 	}

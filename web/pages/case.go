@@ -60,8 +60,9 @@ type CasePage struct {
 	SpecialistOf *CaseSpecialist
 	Visits       []AppointmentRow
 	Scope        []CaseReason
-	Image        string // file shown in the viewer
-	Next         string // what to do next: a case.next id's last part
+	Image        string    // file shown in the viewer
+	Next         string    // what to do next: a case.next id's last part
+	Lost         []HeldWhy // who may not do their part at the moment
 	Closed       []CaseReason
 	FileReasons  map[workspace.FileID]string
 	Actionable   bool
