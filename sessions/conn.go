@@ -43,7 +43,9 @@ type Conn struct {
 	tokens float64
 	filled time.Time
 
-	// Of the live session's queue: the last state frame sent of each type.
+	// Of the live session's queue: when the login was last kept alive, and the last
+	// state frame sent of each type.
+	kept  time.Time
 	last  map[string]string
 	epoch uint64 // of the machine when the browser said hello
 }

@@ -489,6 +489,7 @@ func (l *live) tick() {
 			l.renew = now.Add(time.Second)
 		default:
 			l.renew = now.Add(leaseRenew)
+			l.watchLogins(now)
 		}
 	}
 	if !now.Before(l.session.Closes) {
@@ -557,14 +558,51 @@ func (l *live) disconnected(c *Conn) {
 // checkLogins ends the feeds of a browser that was signed out.
 func (l *live) checkLogins(login string) {
 	for _, id := range l.ids() {
+		if p := l.seats[id]; p.conn != nil && login != "" && string(p.conn.actor.Login) == login {
+			l.signedOut(p)
+		}
+	}
+}
+
+// keepLogin is how often an open feed keeps its login from idling out.
+const keepLogin = time.Minute
+
+// watchLogins asks whether the logins behind the feeds are still open, in case the
+// log's word of their end was missed, and keeps them from idling out.
+func (l *live) watchLogins(now time.Time) {
+	for _, id := range l.ids() {
 		p := l.seats[id]
-		if p.conn == nil || login == "" || string(p.conn.actor.Login) != login {
+		if p.conn == nil || p.conn.actor.Login == "" {
 			continue
 		}
-		p.conn.end(ErrTicket)
-		p.conn = nil
-		if p.State == Admitted {
-			l.cut(p, Leave, identity.System("sessions", l.org), "signed_out")
+		if open, err := l.loginOpen(p.conn, now); err != nil {
+			l.svc.log.Error("look after a login", "session", string(l.id), "error", err)
+			return // the database is away; media goes on
+		} else if !open {
+			l.signedOut(p)
 		}
+	}
+}
+
+func (l *live) loginOpen(c *Conn, now time.Time) (open bool, err error) {
+	ctx, cancel := l.within()
+	defer cancel()
+	if now.Sub(c.kept) < keepLogin {
+		return l.svc.people.Live(ctx, c.actor.Login)
+	}
+	err = l.svc.people.KeepAlive(ctx, c.actor.Login)
+	if errors.Is(err, identity.ErrNoLogin) {
+		return false, nil
+	}
+	c.kept = now
+	return err == nil, err
+}
+
+// signedOut takes out whoever's login has ended.
+func (l *live) signedOut(p *seated) {
+	p.conn.end(ErrTicket)
+	p.conn = nil
+	if p.State == Admitted {
+		l.cut(p, Leave, identity.System("sessions", l.org), "signed_out")
 	}
 }

@@ -27,6 +27,10 @@ type People interface {
 	PeopleTx(ctx context.Context, tx *audit.Tx, ids ...identity.PersonID) (map[identity.PersonID]identity.Person, error)
 	RolesOfTx(ctx context.Context, tx *audit.Tx, id identity.PersonID) ([]identity.Grant, error)
 	OrganizationTx(ctx context.Context, tx *audit.Tx, id identity.OrganizationID) (identity.Organization, error)
+	// Live tells whether a login is still open.
+	Live(ctx context.Context, id identity.LoginID) (bool, error)
+	// KeepAlive keeps a login from idling out; identity.ErrNoLogin if it has ended.
+	KeepAlive(ctx context.Context, id identity.LoginID) error
 }
 
 // Scope is what sessions asks of credentialing.Service at the door and while people
@@ -139,13 +143,13 @@ func New(c Config) (*Service, error) {
 // run follows the log, so that a consent withdrawn, a place confirmed or a credential
 // reported anywhere reaches running sessions at once, until ctx ends.
 func (s *Service) run(ctx context.Context) {
+	from := int64(-1) // the next leaf to see; kept when following is interrupted
 	for {
-		err := s.follow(ctx)
+		err := s.follow(ctx, &from)
 		if ctx.Err() != nil {
 			return
 		}
 		s.log.WarnContext(ctx, "following the log", "error", err)
-		s.each(func(l *live) { l.reconsider() }) // whatever was missed
 		select {
 		case <-ctx.Done():
 			return
@@ -154,15 +158,18 @@ func (s *Service) run(ctx context.Context) {
 	}
 }
 
-func (s *Service) follow(ctx context.Context) error {
-	var from int64
-	if err := s.db.Read(ctx, audit.Scope{}, func(tx *audit.Tx) (err error) {
-		from, err = logSize(ctx, tx)
-		return err
-	}); err != nil {
-		return err
+func (s *Service) follow(ctx context.Context, from *int64) error {
+	if *from < 0 {
+		if err := s.db.Read(ctx, audit.Scope{}, func(tx *audit.Tx) (err error) {
+			*from, err = logSize(ctx, tx)
+			return err
+		}); err != nil {
+			*from = -1
+			return err
+		}
 	}
-	return s.db.Follow(ctx, from, func(leaf audit.Leaf) error {
+	return s.db.Follow(ctx, *from, func(leaf audit.Leaf) error {
+		*from = leaf.Index + 1
 		e := leaf.Event
 		room, _, _ := strings.Cut(e.Act, ".")
 		switch {
