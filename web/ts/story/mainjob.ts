@@ -2,14 +2,14 @@
 // in Beirut, a patient by link; then everybody who must be refused.
 import { strict as assert } from "node:assert";
 import { execFile } from "node:child_process";
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { Page } from "playwright-core";
 import { cutSockets, enterRoom, live, listenTo, moving, waiting } from "./room.ts";
-import { Ended, type Person, Stage } from "./stage.ts";
-import { heard, untilHeard } from "./tone.ts";
+import { type Counts, Ended, type Person, Stage } from "./stage.ts";
+import { untilHeard } from "./tone.ts";
 
 const run = promisify(execFile);
 
@@ -32,7 +32,7 @@ async function makePasskey(stage: Stage, p: Person): Promise<void> {
   await p.page.locator("form[data-passkey=confirm]").first().waitFor();
 }
 
-export async function mainJob(): Promise<number> {
+export async function mainJob(): Promise<Counts> {
   const stage = await Stage.open();
   try {
     await play(stage);
@@ -50,7 +50,6 @@ async function play(stage: Stage): Promise<void> {
   const idris = await stage.enter("idris", { locale: "ar", zone: "Africa/Nairobi", tone: voice.idris, width: 390, height: 780 });
   let casePath = "";
   let visit = "";
-  let bundle = "";
 
   await stage.step("Dr Otieno signs in and makes a passkey", async () => {
     const { page } = otieno;
@@ -357,8 +356,7 @@ async function play(stage: Stage): Promise<void> {
     const { page } = otieno;
     const folder = mkdtempSync(join(tmpdir(), "consilium-bundle-"));
     const raw = await (await page.request.get(`${casePath}/bundle`)).body();
-    bundle = join(folder, "bundle.zip");
-    writeFileSync(bundle, raw);
+    writeFileSync(join(folder, "bundle.zip"), raw);
     const trust = join(folder, "trust.json");
     writeFileSync(trust, await (await page.request.get("/.well-known/consilium-trust.json")).body());
     const ok = await run(stage.binary, ["verify", "bundle.zip", "--trust", "trust.json"], { cwd: folder });
@@ -376,7 +374,6 @@ async function play(stage: Stage): Promise<void> {
       assert.match(e.stdout ?? "", /^invalid/);
       return true;
     });
-    readFileSync(bundle);
   });
 
   await stage.step("she hands the case back and closes it", async () => {
@@ -439,5 +436,3 @@ trailer<</Root 1 0 R>>
 %%EOF
 `);
 }
-
-void heard;

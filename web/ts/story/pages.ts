@@ -4,7 +4,7 @@
 // usable without its scripts.
 import { strict as assert } from "node:assert";
 import type { Page } from "playwright-core";
-import { Ended, type Look, Stage } from "./stage.ts";
+import { type Counts, Ended, type Look, Stage } from "./stage.ts";
 
 const languages = ["en", "fr", "ar"] as const;
 
@@ -22,7 +22,7 @@ async function whole(page: Page, locale: string): Promise<void> {
   assert.equal(missing?.[0], undefined, page.url());
 }
 
-export async function everyPage(): Promise<number> {
+export async function everyPage(): Promise<Counts> {
   const stage = await Stage.open();
   try {
     await play(stage);

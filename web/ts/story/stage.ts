@@ -34,6 +34,8 @@ export interface Look {
   tone?: number;
 }
 
+export interface Counts { readonly passed: number; readonly failed: number }
+
 export interface Person {
   name: string;
   context: BrowserContext;
@@ -137,8 +139,8 @@ export class Stage {
     if (wide > 0) throw new Error(`${what} at ${page.url()} scrolls sideways by ${wide} px`);
   }
 
-  /** Ends everything and tells the counts. */
-  async close(): Promise<number> {
+  /** Ends everything and returns the counts. */
+  async close(): Promise<Counts> {
     if (this.problems.length > 0) {
       this.failed++;
       console.log(`FAIL  no script error and no broken policy\n      ${this.problems.join("\n      ")}`);
@@ -153,8 +155,7 @@ export class Stage {
       console.log(`FAIL  the server stopped with ${this.server.exitCode}\n${readFileSync(join(shots, "server.log"), "utf8")}`);
     }
     if (this.failed === 0) rmSync(this.data, { recursive: true, force: true });
-    console.log(`${this.passed} passed, ${this.failed} failed`);
-    return this.failed;
+    return { passed: this.passed, failed: this.failed };
   }
 }
 
