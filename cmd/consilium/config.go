@@ -173,6 +173,12 @@ func (c *config) validate() error {
 	if c.MediaURL != "" && (c.MediaKey == "" || c.MediaSecret == "") {
 		add("MEDIA_URL is set: CONSILIUM_MEDIA_KEY and CONSILIUM_MEDIA_SECRET are needed too")
 	}
+	if c.MediaURL != "" {
+		u, err := url.Parse(c.MediaURL)
+		if err != nil || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.User != nil || u.Scheme != "ws" && u.Scheme != "wss" {
+			add("MEDIA_URL: %q is not wss://host", c.MediaURL)
+		}
+	}
 	if c.MediaURL == "" {
 		if _, err := netip.ParseAddrPort(c.MediaAddr); err != nil {
 			add("CONSILIUM_MEDIA_ADDR: %q is not IP:port", c.MediaAddr)

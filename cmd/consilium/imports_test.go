@@ -22,9 +22,10 @@ var may = map[string][]string{
 	"credentialing":          {"credentialing/identity", "credentialing/audit"},
 	"credentialing/identity": {"credentialing/audit"},
 	"credentialing/audit":    {},
-	"sfu":                    {},
+	"sfu":                    {"sfu/seqmap"},
+	"sfu/seqmap":             {},
 	"sfu/embedded":           {"sfu", "sessions"},
-	"sfu/livekit":            {"sessions"},
+	"sfu/livekit":            {"sessions", "sfu/seqmap"},
 	"sfu/mediatest":          {"sessions"},
 	"deploy":                 {},
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/consilium-health/consilium/sessions"
 	"github.com/consilium-health/consilium/sfu"
 	"github.com/consilium-health/consilium/sfu/embedded"
+	"github.com/consilium-health/consilium/sfu/livekit"
 	"github.com/consilium-health/consilium/sfu/roomservice"
 	sfusignal "github.com/consilium-health/consilium/sfu/signal"
 	"github.com/consilium-health/consilium/web"
@@ -154,9 +155,31 @@ func logger(e environment, c config) (*slog.Logger, error) {
 	return slog.New(slog.NewJSONHandler(e.err, &slog.HandlerOptions{Level: level})), nil
 }
 
-// openMedia starts the engine and the live sessions on it.
+// openMedia starts the engine, or turns to the cluster named instead of it, and the
+// live sessions on it.
 func (a *app) openMedia(ctx context.Context) error {
+	if err := a.openEngine(ctx); err != nil {
+		return err
+	}
+	var err error
+	a.sessions, err = sessions.New(sessions.Config{
+		DB: a.db, Identity: a.identity, Credentialing: a.credentialing, Scheduling: a.scheduling, Workspace: a.workspace, Media: a.media, Log: a.log,
+	})
+	if err != nil {
+		return err
+	}
+	a.later(a.sessions.Close)
+	return nil
+}
+
+func (a *app) openEngine(ctx context.Context) error {
 	key, pass := a.cfg.MediaKey, a.cfg.MediaSecret
+	if a.cfg.MediaURL != "" {
+		cluster := livekit.New(livekit.Config{URL: a.cfg.MediaURL, Key: key, Secret: pass, Log: a.log})
+		a.later(cluster.Stop)
+		a.media = cluster
+		return nil
+	}
 	var err error
 	if key == "" {
 		key = "embedded"
@@ -174,14 +197,16 @@ func (a *app) openMedia(ctx context.Context) error {
 	a.engine = engine
 	address := "ws" + strings.TrimPrefix(a.cfg.Origin, "http") // http: to ws:, https: to wss:
 	a.media = embedded.New(embedded.Config{Server: engine, URL: func(sessions.SessionID) string { return address }})
-	a.sessions, err = sessions.New(sessions.Config{
-		DB: a.db, Identity: a.identity, Credentialing: a.credentialing, Scheduling: a.scheduling, Workspace: a.workspace, Media: a.media, Log: a.log,
-	})
-	if err != nil {
-		return err
-	}
-	a.later(a.sessions.Close)
 	return nil
+}
+
+// connectSrc is what pages may connect to beside our own address: the cluster, by
+// socket and, where its answers are asked for, by HTTP.
+func (c *config) connectSrc() []string {
+	if c.MediaURL == "" {
+		return nil
+	}
+	return []string{c.MediaURL, "http" + strings.TrimPrefix(c.MediaURL, "ws")}
 }
 
 // running runs the engine; the function returned ends it and waits for its end.
@@ -204,7 +229,7 @@ func (a *app) handler(people *cast) http.Handler {
 	deps := web.Deps{
 		Identity: a.identity, Credentialing: a.credentialing, Scheduling: a.scheduling, Workspace: a.workspace, Sessions: a.sessions,
 		Outbox: a.outbox, PublicURL: a.cfg.Origin, Demo: a.cfg.demo, Ready: a.ready, TrustFile: a.trustFile,
-		Checkpoint: a.db.LatestCheckpoint, Log: a.log,
+		Checkpoint: a.db.LatestCheckpoint, ConnectSrc: a.cfg.connectSrc(), Log: a.log,
 	}
 	if people != nil {
 		for _, p := range castPeople {

@@ -3,6 +3,7 @@ package mediatest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -241,4 +242,33 @@ func (c *client) mic() voice {
 		c.t.Fatalf("%s publishes a microphone: %v", c.id, err)
 	}
 	return v
+}
+
+// reach repeats what c says until it reached the other.
+func (c *client) reach(to *client, say func()) {
+	c.t.Helper()
+	again := time.NewTicker(100 * time.Millisecond)
+	defer again.Stop()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	for {
+		say()
+		to.mu.Lock()
+		changed, there := to.changed, slices.Contains(to.data, string(c.id)+": ready")
+		to.mu.Unlock()
+		if there {
+			return
+		}
+		select {
+		case <-changed:
+		case <-again.C:
+		case <-deadline.C:
+			c.t.Fatalf("data of %s never reached %s", c.id, to.id)
+		}
+	}
+}
+
+// said is the data that came, without what reach sent; locked.
+func (c *client) said() []string {
+	return slices.DeleteFunc(slices.Clone(c.data), func(d string) bool { return strings.HasSuffix(d, ": ready") })
 }
