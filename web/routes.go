@@ -26,9 +26,11 @@ func (s *Server) routes() []route {
 		s.coreRoutes(),
 		s.caseRoutes(),
 		s.bookingRoutes(),
+		s.moveRoutes(),
 		s.roomRoutes(),
 		s.feedRoutes(),
 		s.officerRoutes(),
+		s.recordRoutes(),
 	)
 }
 

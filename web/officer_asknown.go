@@ -1,0 +1,163 @@
+package web
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/consilium-health/consilium/credentialing"
+	"github.com/consilium-health/consilium/credentialing/identity"
+	"github.com/consilium-health/consilium/web/i18n"
+	"github.com/consilium-health/consilium/web/pages"
+)
+
+// recordRoutes are the addresses about the record as a whole: its past, what ends
+// soon, registry files, the rules' editions, and what a patient reads of it.
+func (s *Server) recordRoutes() []route {
+	return []route{
+		{http.MethodGet, "/credentials/people/{person}/as-known", member, s.asKnown},
+	}
+}
+
+// asKnown shows a person's file on both axes of time.
+func (s *Server) asKnown(w http.ResponseWriter, r *http.Request) error {
+	l, actor, id := localizer(r), actorOf(r), identity.PersonID(r.PathValue("person"))
+	f := pages.Form{Values: r.URL.Query()}
+	now := s.now()
+	f.Prefill("valid", now.In(l.Zone()).Format(localTime))
+	f.Prefill("known", now.In(l.Zone()).Format(localTime))
+	when := func(field string) time.Time {
+		if !r.URL.Query().Has(field) {
+			return now
+		}
+		t, err := time.ParseInLocation(localTime, f.Value(field), l.Zone())
+		if err != nil {
+			f.Fail(field, i18n.OfficerWhenBad)
+			return now
+		}
+		return t.UTC()
+	}
+	valid, known := when("valid"), when("known")
+	if end := known.Add(time.Minute - 1); known.Before(now) { // the minute that was named, to its end
+		known = end
+		if end.After(now) {
+			known = now
+		}
+	}
+	var places []string
+	if place := strings.ToUpper(f.Value("place")); place != "" {
+		places = append(places, place)
+	}
+	file, err := s.d.Credentialing.AsKnown(r.Context(), actor, id, valid, known, places...)
+	if err != nil {
+		if e := s.failForm(&f, err); e != nil {
+			return fmt.Errorf("file as it was known: %w", e)
+		}
+		if file, err = s.d.Credentialing.AsKnown(r.Context(), actor, id, valid, now, places...); err != nil {
+			return fmt.Errorf("file as it was known: %w", err)
+		}
+	}
+	status := http.StatusOK
+	if !f.OK() {
+		status = http.StatusUnprocessableEntity
+	}
+	p := pages.AsKnownPage{Unverified: s.unverifiedNotice(), Form: f, Person: string(id), Valid: file.Valid, Known: file.Known, Checked: file.CheckedAt}
+	for _, c := range file.Credentials {
+		p.Credentials = append(p.Credentials, pastRow(c))
+	}
+	for _, e := range file.Exclusions {
+		p.Exclusions = append(p.Exclusions, e.List+" "+e.Entry)
+	}
+	for _, a := range credentialing.Activities {
+		p.Acts = append(p.Acts, i18n.ID("scope.activity."+string(a)))
+	}
+	for _, row := range file.Matrix {
+		p.Matrix = append(p.Matrix, s.matrixRow(l, row))
+	}
+	ids := []identity.PersonID{id}
+	for _, e := range file.Timeline {
+		ids = append(ids, e.By, e.Second)
+	}
+	names, err := s.namesOf(r.Context(), ids)
+	if err != nil {
+		return err
+	}
+	for _, e := range file.Timeline {
+		p.Timeline = append(p.Timeline, timelineRow(e, names))
+	}
+	if p.Layout, err = s.titled(w, r, l.T(i18n.RecordAsKnownTitle, i18n.V{"Name": names[id]})); err != nil {
+		return err
+	}
+	p.Crumbs = append(s.officerCrumbs(r), pages.Crumb{Href: "/credentials/people/" + string(id), Label: names[id]})
+	return s.render(w, r, status, pages.AsKnown(p))
+}
+
+func pastRow(c credentialing.PastCredential) pages.PastRow {
+	row := pages.PastRow{Href: "/credentials/" + c.ID, Kind: kindID(c.Kind), Place: c.Jurisdiction, Issuer: c.Issuer, Number: c.Number,
+		Ends: c.Standing.Ends, Standing: i18n.OfficerCounts, Level: pages.LevelOK, Valid: c.Standing.Usable && c.Standing.Reason == ""}
+	if reason := c.Standing.Reason; reason != "" {
+		row.Standing, row.Level = i18n.ID("officer.standing."+reason), pages.LevelBad
+	}
+	return row
+}
+
+func (s *Server) matrixRow(l *i18n.Localizer, row credentialing.MatrixRow) pages.MatrixRow {
+	out := pages.MatrixRow{Place: row.Place}
+	for _, d := range row.Answers {
+		main, more := mainReason(d)
+		cell := pages.MatrixCell{Decision: i18n.ID("scope.decision." + string(d.Decision)), Level: decisionLevel(d.Decision),
+			More: s.reasonRows(l, append(more, d.Conditions...))}
+		if rows := s.reasonRows(l, main); len(rows) > 0 {
+			cell.Reason = rows[0].Sentence
+		}
+		out.Cells = append(out.Cells, cell)
+	}
+	return out
+}
+
+// reasonWeight are the kinds of reasons of a refusal, the one that says most first.
+var reasonWeight = []string{"no-pack", "pack-not-verified", "forbid", "unknown", "unmet", "no-permit", "missing", "credential"}
+
+// mainReason is the reason that stands in a small place, and the others.
+func mainReason(d credentialing.Determination) (first, more []string) {
+	weights := reasonWeight
+	if d.Decision != credentialing.Deny {
+		weights = []string{"permit"}
+	}
+	for _, kind := range weights {
+		for i, reason := range d.Reasons {
+			if head, _, _ := strings.Cut(reason, ":"); head == kind {
+				more = append(more, d.Reasons[:i]...)
+				return []string{reason}, append(more, d.Reasons[i+1:]...)
+			}
+		}
+	}
+	return nil, d.Reasons
+}
+
+func timelineRow(e credentialing.RecordEvent, names map[identity.PersonID]string) pages.TimelineRow {
+	row := pages.TimelineRow{What: i18n.ID("record.act." + string(e.What)), Level: pages.LevelInfo, At: e.At, By: names[e.By], Second: names[e.Second],
+		Number: e.Number, From: e.From, Detail: e.Detail}
+	if e.Credential != "" {
+		row.Href = "/credentials/" + string(e.Credential)
+	}
+	if e.Kind != "" {
+		row.Kind = kindID(e.Kind)
+	}
+	switch e.What {
+	case credentialing.ActStatus:
+		row.Status, row.Detail = i18n.ID("officer.status."+e.Detail), ""
+		row.Level = pages.LevelOK
+		if credentialing.Status(e.Detail).Adverse() {
+			row.Level = pages.LevelBad
+		}
+	case credentialing.ActMatched, credentialing.ActConfirmed:
+		row.Level = pages.LevelBad
+	case credentialing.ActApproved, credentialing.ActCleared:
+		row.Level = pages.LevelOK
+	case credentialing.ActRejected, credentialing.ActDoubted:
+		row.Level = pages.LevelWarn
+	}
+	return row
+}
