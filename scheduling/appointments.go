@@ -191,6 +191,9 @@ func (s *Service) Cancel(ctx context.Context, actor identity.Actor, id Appointme
 		if err := releaseSeats(ctx, tx, a); err != nil {
 			return err
 		}
+		if err := voidReminders(ctx, tx, a, -1); err != nil {
+			return err
+		}
 		e := actor.Event("appointment.canceled")
 		e.Objects = map[string]string{"appointment": string(a.ID), "case": string(a.Case)}
 		e.Reason = reason

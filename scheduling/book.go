@@ -151,6 +151,9 @@ func (s *Service) book(ctx context.Context, tx *audit.Tx, actor identity.Actor, 
 	if took < int64(len(a.Seats)) {
 		return Appointment{}, ErrSlotTaken
 	}
+	if err := s.planReminders(ctx, tx, a); err != nil {
+		return Appointment{}, err
+	}
 	e := actor.Event("appointment.booked")
 	e.Objects = map[string]string{"appointment": string(a.ID), "case": string(a.Case)}
 	e.Reason = string(a.State)

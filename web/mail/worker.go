@@ -119,6 +119,9 @@ func (w *Worker) write(ctx context.Context, a TellArgs) (Message, error) {
 		if err != nil {
 			return Message{}, err
 		}
+		if a.Act == "appointment.reminded" {
+			return w.reminder(m, a, inv)
+		}
 		return w.invitation(m, a, inv)
 	}
 	t := texts[a.Act]
@@ -161,6 +164,7 @@ var appointmentActs = map[string]bool{
 	"appointment.booked": true, "appointment.invited": true, "appointment.canceled": true, "appointment.moved": true,
 	"appointment.rebooked": true,
 	"seat.accepted":        true, "seat.declined": true,
+	"appointment.reminded": true,
 }
 
 // invitation writes about an appointment as it stands when the mail is written: an
@@ -175,6 +179,8 @@ func (w *Worker) invitation(m Message, a TellArgs, inv scheduling.Invitation) (M
 		t, file = text{i18n.MailDeclinedSubject, i18n.MailDeclinedBody}, ""
 	case inv.Seat.Role == scheduling.RoleInterpreter && inv.Seat.Response == scheduling.NeedsAction:
 		t = text{i18n.MailAskedSubject, i18n.MailAskedBody}
+	case a.Act == "appointment.moved":
+		t = text{i18n.MailMovedSubject, i18n.MailMovedBody}
 	case a.Act == "seat.accepted":
 		t = text{i18n.MailConfirmedSubject, i18n.MailConfirmedBody}
 	}
