@@ -23,7 +23,7 @@ type Event string
 // The events of an appointment.
 const (
 	EventConfirm Event = "confirm" // a hold becomes a booking
-	EventWait    Event = "wait"    // a hold, or what needed attention, waits for a yes
+	EventWait    Event = "wait"    // a hold, what needed attention or was moved waits for a yes
 	EventExpire  Event = "expire"
 	EventBegin   Event = "begin"
 	EventFulfill Event = "fulfill"
@@ -35,8 +35,8 @@ const (
 
 var transitions = map[State]map[Event]State{
 	StateHeld:           {EventConfirm: StateBooked, EventWait: StatePending, EventExpire: StateLapsed, EventCancel: StateCanceled},
-	StatePending:        {EventConfirm: StateBooked, EventCancel: StateCanceled, EventMiss: StateNoShow, EventImpair: StateNeedsAttention},
-	StateBooked:         {EventBegin: StateInProgress, EventCancel: StateCanceled, EventMiss: StateNoShow, EventImpair: StateNeedsAttention},
+	StatePending:        {EventConfirm: StateBooked, EventWait: StatePending, EventCancel: StateCanceled, EventMiss: StateNoShow, EventImpair: StateNeedsAttention},
+	StateBooked:         {EventBegin: StateInProgress, EventWait: StatePending, EventCancel: StateCanceled, EventMiss: StateNoShow, EventImpair: StateNeedsAttention},
 	StateNeedsAttention: {EventRepair: StateBooked, EventWait: StatePending, EventCancel: StateCanceled},
 	StateInProgress:     {EventFulfill: StateFulfilled},
 }

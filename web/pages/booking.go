@@ -134,6 +134,7 @@ type AppointmentPage struct {
 	File      bool   // the reader may take a calendar file
 	Again     bool   // another time can be found
 	Held      *HeldCard
+	Move      bool // the reader may give it another time
 }
 
 // PersonRow is one person of an appointment.
