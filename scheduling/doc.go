@@ -8,5 +8,12 @@
 // search needs, books in one transaction and keeps the appointments. That nobody
 // sits in two places at once is kept by a constraint of the database, not by a check.
 //
+// A booking is never a license. Whatever changes what somebody may do is recorded by
+// credentialing in the same transaction; [Service.Reevaluate] follows that and the
+// clock, judges the visits concerned in batches, sets aside those that are no longer
+// permitted and restores them when they are. It cancels nothing:
+// [Service.Substitutes] says how a visit could take place, [Service.Substitute]
+// rebooks it so.
+//
 // What scheduling must know of a case it asks through [CaseFacts].
 package scheduling

@@ -453,6 +453,9 @@ func (s *Service) rebooked(ctx context.Context, tx *audit.Tx, actor identity.Act
 	if err := reviewNow(ctx, tx, a.ID); err != nil {
 		return a, err
 	}
+	if err := s.planReminders(ctx, tx, next); err != nil {
+		return a, err
+	}
 	e := actor.Event("appointment.rebooked")
 	e.Objects = map[string]string{"appointment": string(a.ID), "case": string(a.Case)}
 	e.Reason = string(change)

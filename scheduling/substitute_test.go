@@ -155,6 +155,14 @@ func TestSuspensionProposesTheColleagueWhereSheCan(t *testing.T) {
 	if r := w.again(); r.SetAside+r.Restored+r.Retasked != 0 {
 		t.Errorf("alone, looked at: %+v, want nothing to do", r)
 	}
+	// Whoever is out is reminded of nothing; the others once for the visit as it is now.
+	if n := w.count(`select count(*) from reminder r join seat s on s.id = r.seat_id
+		where r.appointment_id = $1 and r.state = 'planned' and (s.released_at is not null or r.sequence <> $2)`, string(a.ID), a.Sequence); n != 0 {
+		t.Errorf("%d reminders to those who left or of what was", n)
+	}
+	if n := w.count(`select count(distinct seat_id) from reminder where appointment_id = $1 and state = 'planned'`, string(a.ID)); n != 3 {
+		t.Errorf("%d people are reminded, want 3", n)
+	}
 }
 
 func TestSubstituteIsRefusedToThoseWhoDoNotArrangeAndWhenItIsNotPermitted(t *testing.T) {
