@@ -243,6 +243,9 @@ func (s *Service) reviewTx(ctx context.Context, tx *audit.Tx, org identity.Organ
 		a, f := &r.list[i], found[i]
 		done.Appointments++
 		before := a.State
+		if a.State == StateHeld {
+			f.next = tx.Now().Add(reviewRetry) // what happens meanwhile counts once it is booked
+		}
 		outcome := a.settle(f, r.had[a.ID])
 		if outcome != nothing {
 			save.states = append(save.states, *a)

@@ -136,3 +136,19 @@ func TestOneVisitThatCannotBeJudgedDoesNotKeepTheOthers(t *testing.T) {
 		t.Errorf("a minute later: %+v, %v, want the fifth set aside", done, err)
 	}
 }
+
+// A hold is not judged, but what was recorded while it was one is not forgotten.
+func TestChangeDuringAHoldIsFoundOnceItIsBooked(t *testing.T) {
+	w := credentialed(t, credentialing.Date(2027, 5, 31))
+	a := w.book()
+	w.admin(`update appointment set state = 'held' where id = $1`, string(a.ID))
+	w.status(credentialing.StatusSuspended, w.clock())
+	if r := w.again(); r.Appointments != 1 || r.SetAside != 0 {
+		t.Fatalf("held: %+v", r)
+	}
+	w.admin(`update appointment set state = 'booked' where id = $1`, string(a.ID))
+	w.setClock(w.clock().Add(reviewRetry))
+	if r := w.again(); r.SetAside != 1 {
+		t.Errorf("booked: %+v, want it set aside", r)
+	}
+}
