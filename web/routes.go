@@ -26,6 +26,7 @@ func (s *Server) routes() []route {
 		s.coreRoutes(),
 		s.caseRoutes(),
 		s.bookingRoutes(),
+		s.calendarRoutes(),
 		s.moveRoutes(),
 		s.roomRoutes(),
 		s.feedRoutes(),

@@ -33,7 +33,9 @@ type queueReminders struct {
 }
 
 // Timeout is enough for what a day of many clinics brings.
-func (w *queueReminders) Timeout(*river.Job[queueRemindersArgs]) time.Duration { return 5 * time.Minute }
+func (w *queueReminders) Timeout(*river.Job[queueRemindersArgs]) time.Duration {
+	return 5 * time.Minute
+}
 
 // Work hands the reminders over; each becomes a job in the transaction that notes it.
 func (w *queueReminders) Work(ctx context.Context, _ *river.Job[queueRemindersArgs]) error {
