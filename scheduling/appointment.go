@@ -85,7 +85,8 @@ type Appointment struct {
 	// a language.
 	Interpreted [2]string
 	State       State
-	Reason      string // code, why canceled or in need of attention
+	HeldUntil   time.Time // of a hold: when it lapses
+	Reason      string    // code, why canceled or in need of attention
 	Tasks       []Task
 	Note        string // shown to the people seated
 	Version     int

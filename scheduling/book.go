@@ -34,6 +34,7 @@ type BookRequest struct {
 	Interpreter identity.PersonID
 	// Note is shown to the people seated. It must not speak of the patient.
 	Note string
+	hold time.Duration // 0 books; see Hold
 }
 
 const maxNote = 500
@@ -62,10 +63,14 @@ func (r BookRequest) start() (time.Time, error) {
 
 // hash is what the idempotency key stands for.
 func (r BookRequest) hash(start time.Time) ([]byte, error) {
-	b, err := audit.Canonical(map[string]any{
+	all := map[string]any{
 		"case": string(r.Case), "kind": string(r.Kind), "specialist": string(r.Specialist), "start": start.Unix(),
 		"duration": int64(r.Duration / time.Second), "interpreter": string(r.Interpreter), "note": r.Note,
-	})
+	}
+	if r.hold > 0 {
+		all["hold"] = int64(r.hold / time.Second)
+	}
+	b, err := audit.Canonical(all)
 	if err != nil {
 		return nil, err
 	}
@@ -141,6 +146,9 @@ func (s *Service) book(ctx context.Context, tx *audit.Tx, actor identity.Actor, 
 		return Appointment{}, err
 	}
 	a.Note = strings.TrimSpace(req.Note)
+	if req.hold > 0 {
+		a.State, a.HeldUntil = StateHeld, tx.Now().Add(req.hold)
+	}
 	if err := insertAppointment(ctx, tx, a); err != nil {
 		return Appointment{}, err
 	}
@@ -154,20 +162,10 @@ func (s *Service) book(ctx context.Context, tx *audit.Tx, actor identity.Actor, 
 	if err := s.planReminders(ctx, tx, a); err != nil {
 		return Appointment{}, err
 	}
-	e := actor.Event("appointment.booked")
-	e.Objects = map[string]string{"appointment": string(a.ID), "case": string(a.Case)}
-	e.Reason = string(a.State)
-	for _, seat := range a.Seats {
-		e.Tell = append(e.Tell, string(seat.Person))
-		if seat.Role == RoleSpecialist {
-			e.Determination = seat.Determination
-		}
+	e := a.bookedEvent(actor, p.facts.Context.Places)
+	if a.State == StateHeld {
+		e = a.heldEvent(actor, p.facts.Context.Places)
 	}
-	if places := p.facts.Context.Places; len(places) == 1 {
-		e.Jurisdiction = places[0]
-	}
-	e.Detail = map[string]any{"kind": string(a.Kind), "start": a.StartAt.Format(time.RFC3339), "minutes": int64(a.Duration / time.Minute),
-		"zone": a.AnchorZone, "local": a.StartLocal.String(), "tzdata": a.ZoneVersion, "seats": len(a.Seats)}
 	tx.Append(e)
 	return a, nil
 }

@@ -97,7 +97,7 @@ func availabilities(ctx context.Context, tx *audit.Tx, people []identity.PersonI
 func busy(ctx context.Context, tx *audit.Tx, people []identity.PersonID, from, to time.Time) (map[identity.PersonID][]Range, error) {
 	rows, err := tx.Query(ctx, `
 		select person_id, from_unix, to_unix
-		from busy($1::uuid[], tstzrange($2, $3))`, strs(people), from, to)
+		from busy($1::uuid[], tstzrange($2, $3), $4)`, strs(people), from, to, tx.Now())
 	if err != nil {
 		return nil, fmt.Errorf("read busy ranges: %w", err)
 	}
@@ -201,10 +201,17 @@ func insertSeats(ctx context.Context, tx *audit.Tx, a Appointment) (int64, error
 			responded[i] = &now
 		}
 	}
+	kind, expires := "booking", (*time.Time)(nil)
+	if a.State == StateHeld {
+		kind, expires = "hold", &a.HeldUntil
+	}
+	if err := lapse(ctx, tx, person); err != nil {
+		return 0, err
+	}
 	tag, err := tx.Exec(ctx, `
-		insert into seat (id, organization_id, appointment_id, person_id, role, required, during, kind, response, responded_at,
+		insert into seat (id, organization_id, appointment_id, person_id, role, required, during, kind, expires_at, response, responded_at,
 			determination_id, pair, leg)
-		select p.id, @organization, @appointment, p.person_id, p.role, p.required, tstzrange(p.starts, p.ends), 'booking', p.response,
+		select p.id, @organization, @appointment, p.person_id, p.role, p.required, tstzrange(p.starts, p.ends), @kind, @expires, p.response,
 			p.responded_at, p.determination_id, string_to_array(p.pair, ' '), p.leg
 		from unnest(@id::uuid[], @person::uuid[], @role::text[], @required::bool[], @starts::timestamptz[], @ends::timestamptz[],
 				@response::text[], @responded::timestamptz[], @determination::uuid[], @pair::text[], @leg::int[])
@@ -213,7 +220,7 @@ func insertSeats(ctx context.Context, tx *audit.Tx, a Appointment) (int64, error
 		on conflict on constraint seat_no_overlap do nothing`,
 		pgx.StrictNamedArgs{"organization": string(a.Organization), "appointment": string(a.ID), "id": id, "person": person, "role": role,
 			"required": required, "starts": from, "ends": to, "response": response, "responded": responded, "determination": determination,
-			"pair": pair, "leg": leg})
+			"pair": pair, "leg": leg, "kind": kind, "expires": expires})
 	if err != nil {
 		return 0, fmt.Errorf("insert seats: %w", err)
 	}
@@ -265,7 +272,7 @@ func appointmentsWhere(ctx context.Context, tx *audit.Tx, where string, args pgx
 	// over and are few.
 	rows, err = tx.Query(ctx, `
 		select appointment_id::text, id::text, person_id::text, role, required, lower(during), upper(during), response,
-			coalesce(determination_id::text, ''), pair, leg, attested_at, released_at is not null
+			coalesce(determination_id::text, ''), pair, leg, attested_at, released_at is not null, expires_at
 		from seat
 		where organization_id = $1 and appointment_id = any($2)
 		order by id`, tx.Scope.Organization, ids)
@@ -275,10 +282,13 @@ func appointmentsWhere(ctx context.Context, tx *audit.Tx, where string, args pgx
 	var of AppointmentID
 	var s Seat
 	var pair []string
-	var attested *time.Time
+	var attested, expires *time.Time
 	if _, err := pgx.ForEachRow(rows, []any{&of, &s.ID, &s.Person, &s.Role, &s.Required, &s.During.Start, &s.During.End, &s.Response,
-		&s.Determination, &pair, &s.Leg, &attested, &s.Released}, func() error {
+		&s.Determination, &pair, &s.Leg, &attested, &s.Released, &expires}, func() error {
 		one := s
+		if expires != nil {
+			list[at[of]].HeldUntil = expires.UTC()
+		}
 		one.Pair = [2]string{}
 		if len(pair) == 2 {
 			one.Pair = [2]string(pair)
