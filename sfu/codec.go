@@ -41,20 +41,14 @@ var opus = webrtc.RTPCodecParameters{
 	PayloadType: 111,
 }
 
-// newMediaEngine returns the codecs and extensions of one connection. A publisher
-// is told of transport-wide congestion control, a subscriber is not: its sending
-// side is the engine's own.
+// newMediaEngine returns the codecs and extensions of one connection. Both directions
+// have transport-wide congestion control: the publisher is told how its packets
+// arrive, the subscriber tells us.
 func newMediaEngine(publisher bool) (*webrtc.MediaEngine, error) {
 	m := &webrtc.MediaEngine{}
-	feedback := []webrtc.RTCPFeedback{{Type: "nack"}, {Type: "nack", Parameter: "pli"}, {Type: "ccm", Parameter: "fir"}}
+	feedback := []webrtc.RTCPFeedback{{Type: "nack"}, {Type: "nack", Parameter: "pli"}, {Type: "ccm", Parameter: "fir"}, {Type: "transport-cc"}}
 	audio := opus
-	if publisher {
-		feedback = append(feedback, webrtc.RTCPFeedback{Type: "transport-cc"})
-		audio.RTCPFeedback = []webrtc.RTCPFeedback{{Type: "transport-cc"}}
-	} else {
-		// Without it the browser reports loss and nothing else.
-		feedback = append(feedback, webrtc.RTCPFeedback{Type: "goog-remb"})
-	}
+	audio.RTCPFeedback = []webrtc.RTCPFeedback{{Type: "transport-cc"}}
 	redundant := red
 	redundant.RTCPFeedback = audio.RTCPFeedback
 	for _, c := range []webrtc.RTPCodecParameters{audio, redundant} {
@@ -69,20 +63,24 @@ func newMediaEngine(publisher bool) (*webrtc.MediaEngine, error) {
 			}
 		}
 	}
-	if !publisher {
-		return m, nil
-	}
-	extensions := []struct {
+	type extension struct {
 		uri  string
 		kind webrtc.RTPCodecType
-	}{
-		{sdp.SDESMidURI, webrtc.RTPCodecTypeAudio},
-		{sdp.SDESMidURI, webrtc.RTPCodecTypeVideo},
-		{sdp.SDESRTPStreamIDURI, webrtc.RTPCodecTypeVideo},
-		{"urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id", webrtc.RTPCodecTypeVideo},
+	}
+	extensions := []extension{
 		{sdp.TransportCCURI, webrtc.RTPCodecTypeAudio},
 		{sdp.TransportCCURI, webrtc.RTPCodecTypeVideo},
-		{sdp.AudioLevelURI, webrtc.RTPCodecTypeAudio},
+	}
+	if publisher {
+		extensions = []extension{
+			{sdp.SDESMidURI, webrtc.RTPCodecTypeAudio},
+			{sdp.SDESMidURI, webrtc.RTPCodecTypeVideo},
+			{sdp.SDESRTPStreamIDURI, webrtc.RTPCodecTypeVideo},
+			{"urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id", webrtc.RTPCodecTypeVideo},
+			{sdp.TransportCCURI, webrtc.RTPCodecTypeAudio},
+			{sdp.TransportCCURI, webrtc.RTPCodecTypeVideo},
+			{sdp.AudioLevelURI, webrtc.RTPCodecTypeAudio},
+		}
 	}
 	for _, e := range extensions {
 		if err := m.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: e.uri}, e.kind); err != nil {
@@ -116,10 +114,13 @@ func withRTX(pt webrtc.PayloadType, mime, fmtp string, feedback []webrtc.RTCPFee
 func preferred(c webrtc.RTPCodecCapability) []webrtc.RTPCodecParameters {
 	if mimeIs(c.MimeType, webrtc.MimeTypeOpus) {
 		// Packets of both may come: RED where publisher and subscriber have it.
-		return []webrtc.RTPCodecParameters{opus, red}
+		feedback := []webrtc.RTCPFeedback{{Type: "transport-cc"}}
+		plain, redundant := opus, red
+		plain.RTCPFeedback, redundant.RTCPFeedback = feedback, feedback
+		return []webrtc.RTPCodecParameters{plain, redundant}
 	}
 	feedback := []webrtc.RTCPFeedback{
-		{Type: "nack"}, {Type: "nack", Parameter: "pli"}, {Type: "ccm", Parameter: "fir"}, {Type: "goog-remb"},
+		{Type: "nack"}, {Type: "nack", Parameter: "pli"}, {Type: "ccm", Parameter: "fir"}, {Type: "transport-cc"},
 	}
 	known := false
 	var exact, same, rest []webrtc.RTPCodecParameters

@@ -2,9 +2,10 @@ package sfu
 
 import "time"
 
-// The engine has no estimate of a subscriber's bandwidth yet. What it has is the loss
-// that the subscriber reports, and by that video gives way to voice: a layer less
-// while a seventh and more is lost, a layer more after a quiet time.
+// A client that does not report arrivals (transport-cc) has no estimate of its link;
+// see allocate.go for those that do. What there is then is the loss that it reports,
+// and by that video gives way to voice: a layer less while a seventh and more is lost,
+// a layer more after a quiet time.
 const (
 	givingLoss = 38 // of 256: above what is repaired with ease
 	calmLoss   = 8  // of 256
@@ -71,7 +72,11 @@ func (p *Peer) giveWayLocked(now time.Time) {
 	}
 	p.worst = max(p.worst, worst)
 	before := p.give.level
-	p.give = p.give.next(worst, now)
+	if p.shared {
+		p.give = giving{}
+	} else {
+		p.give = p.give.next(worst, now)
+	}
 	if p.give.level == before {
 		return
 	}

@@ -79,6 +79,10 @@ type Peer struct {
 	reliable    atomic.Uint32             // last reliable sequence taken
 	ntp         atomic.Int64              // publisher's NTP clock minus ours, in ns; 0 unknown
 	give        giving                    // guarded by room.mu
+	est         estimator                 // of the link to the subscriber
+	pace        pacer                     // for it, when it is weak
+	shared      bool                      // guarded by room.mu: its link is divided by the estimate
+	probe       prober                    // guarded by room.mu
 	worst       uint8                     // guarded by room.mu: loss since quality was told
 	quality     livekit.ConnectionQuality // guarded by room.mu
 	qualityTold bool                      // guarded by room.mu
@@ -126,6 +130,7 @@ func (s *Server) Join(_ context.Context, req JoinRequest) (*Peer, error) {
 		ops: make(chan func(), 64), wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	p.peer = p
+	p.pace.est, p.pace.now = &p.est, s.now
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()

@@ -405,7 +405,7 @@ func (r *Room) verdictLocked(p *Peer, t *Track) Verdict {
 func (r *Room) regateLocked(d *subTrack, now time.Time) {
 	d.verdict = r.verdictLocked(d.peer, d.track)
 	open := d.verdict == Flow && d.peer.perm.GetCanSubscribe() && !d.track.muted.Load() && !d.settings.GetDisabled()
-	weak := d.track.video() && d.peer.give.level == givingAll
+	weak := d.track.video() && (d.peer.give.level == givingAll || d.cap < 0)
 	d.setOpen(open && !weak, now)
 	state := livekit.StreamState_ACTIVE
 	if d.verdict != Flow || weak {

@@ -13,6 +13,7 @@ import (
 	"github.com/livekit/protocol/livekit"
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
+	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
 
 	"github.com/consilium-health/consilium/sfu/seqmap"
@@ -38,6 +39,8 @@ type subTrack struct {
 	verdict  Verdict                      // guarded by room.mu
 	settings *livekit.UpdateTrackSettings // guarded by room.mu
 	told     livekit.StreamState          // guarded by room.mu
+	cap      int                          // guarded by room.mu: best layer the link carries, -1 for none
+	meter    meter                        // guarded by room.mu: of what is sent
 
 	mu      sync.Mutex
 	writer  webrtc.TrackLocalWriter // nil until bound
@@ -47,7 +50,10 @@ type subTrack struct {
 	rtxSSRC uint32
 	rtxSeq  uint16
 	redPT   uint8 // 0: the subscriber has no RED
-	current int // layer that is forwarded
+	twccID  uint8 // 0: the subscriber does not report arrivals; set before writer
+	ext     [2]byte
+	inside  bool // the last packet sent was not the end of its frame
+	current int  // layer that is forwarded
 	seq     *seqmap.Stream
 	scratch []byte
 	again   []byte // packet to send again
@@ -65,7 +71,7 @@ func newSubTrack(t *Track, p *Peer) *subTrack {
 		size = 1024
 	}
 	d := &subTrack{
-		track: t, peer: p, current: -1,
+		track: t, peer: p, current: -1, cap: unlimited,
 		seq:    seqmap.New(size, uint16(rand.Uint32()>>1), rand.Uint32()),
 		rtxSeq: uint16(rand.Uint32()),
 	}
@@ -84,6 +90,11 @@ func (d *subTrack) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameters
 				continue
 			}
 			d.mu.Lock()
+			for _, e := range ctx.HeaderExtensions() {
+				if e.URI == sdp.TransportCCURI {
+					d.twccID = uint8(e.ID)
+				}
+			}
 			d.writer = ctx.WriteStream()
 			d.pt = uint8(c.PayloadType)
 			d.ssrc = uint32(ctx.SSRC())
@@ -115,6 +126,9 @@ func (d *subTrack) Unbind(webrtc.TrackLocalContext) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.writer = nil
+	if d.peer != nil {
+		d.peer.pace.drop(d)
+	}
 	return nil
 }
 
@@ -193,14 +207,55 @@ func (d *subTrack) write(f *frame, now time.Time) {
 	case f.primary != nil:
 		payload = f.primary
 	}
-	d.send(pt, d.ssrc, seq, ts, f.marker || first, payload)
+	d.inside = d.track.video() && !f.marker
+	d.send(pt, d.ssrc, seq, ts, f.marker || first, payload, now)
 	d.packets++
 	d.octets += uint32(len(payload))
 }
 
-func (d *subTrack) send(pt uint8, ssrc uint32, seq uint16, ts uint32, marker bool, payload []byte) {
-	d.header = rtp.Header{Version: 2, PayloadType: pt, SSRC: ssrc, SequenceNumber: seq, Timestamp: ts, Marker: marker}
-	_, _ = d.writer.WriteRTP(&d.header, payload)
+// send puts a packet on the wire, or with a weak link into the queue for it.
+func (d *subTrack) send(pt uint8, ssrc uint32, seq uint16, ts uint32, marker bool, payload []byte, now time.Time) {
+	h := &d.header
+	h.Version, h.Padding, h.Marker, h.PayloadType, h.SequenceNumber, h.Timestamp, h.SSRC = 2, false, marker, pt, seq, ts, ssrc
+	if d.twccID != 0 {
+		if d.track.video() {
+			if taken, full := d.peer.pace.push(d, d.writer, h, payload); taken {
+				if full {
+					d.seq.Stop()
+					d.current = -1
+					d.keyframe(now)
+				}
+				return
+			}
+		}
+		stamp(h, d.twccID, &d.ext, d.peer.est.sent(len(payload)+overhead, now))
+	}
+	_, _ = d.writer.WriteRTP(h, payload)
+}
+
+// padding is the content of a packet that only fills the link.
+var padding = func() (b [paddingSize]byte) {
+	b[paddingSize-1] = paddingSize
+	return b
+}()
+
+// pad sends packets without content, to see whether the link carries more. It does
+// nothing inside a frame.
+func (d *subTrack) pad(n int, now time.Time) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.writer == nil || d.twccID == 0 || d.seq.Ready() && d.inside || d.peer.pace.waiting() {
+		return false
+	}
+	h := &d.header
+	for range n {
+		seq, ts := d.seq.Pad(now)
+		h.Version, h.Padding, h.Marker, h.PayloadType, h.SequenceNumber, h.Timestamp, h.SSRC = 2, true, false, d.pt, seq, ts, d.ssrc
+		stamp(h, d.twccID, &d.ext, d.peer.est.sent(paddingSize+overhead, now))
+		_, _ = d.writer.WriteRTP(h, padding[:])
+		d.packets++
+	}
+	return true
 }
 
 // setOpen opens or closes the gate. When it returns after closing, no packet of the
@@ -220,11 +275,14 @@ func (d *subTrack) setOpen(open bool, now time.Time) {
 	d.open.Store(false)
 	if !d.track.video() && d.writer != nil && d.seq.Started() && d.seq.Ready() {
 		seq, ts := d.seq.Insert(now, audioClock, audioFrame)
-		d.send(d.pt, d.ssrc, seq, ts, false, silence)
+		d.send(d.pt, d.ssrc, seq, ts, false, silence, now)
 		d.packets++
 	}
 	d.seq.Stop()
 	d.current = -1
+	if d.track.video() && d.peer != nil {
+		d.peer.pace.drop(d)
+	}
 }
 
 // keyframe asks for a key frame of the wanted layer.
@@ -242,7 +300,7 @@ func (d *subTrack) choose(now time.Time) {
 	if !d.track.video() {
 		return
 	}
-	want := max(0, d.wantedLayer()-d.peer.give.level)
+	want := max(0, min(d.wantedLayer()-d.peer.give.level, d.cap))
 	best, lowest := -1, -1
 	for i := range d.track.layers {
 		l := d.track.layers[i].Load()
@@ -312,10 +370,12 @@ func (d *subTrack) readRTCP(sender *webrtc.RTPSender) {
 			case *rtcp.TransportLayerNack:
 				for _, pair := range p.Nacks {
 					pair.Range(func(seq uint16) bool {
-						d.resend(seq)
+						d.resend(seq, now)
 						return true
 					})
 				}
+			case *rtcp.TransportLayerCC:
+				d.peer.est.received(p, now)
 			case *rtcp.ReceiverReport:
 				for _, r := range p.Reports {
 					d.mu.Lock()
@@ -331,7 +391,7 @@ func (d *subTrack) readRTCP(sender *webrtc.RTPSender) {
 
 // resend answers one lost packet from the publisher's cache, over the RTX stream
 // (RFC 4588): with GCM the same number must never carry other bytes.
-func (d *subTrack) resend(out uint16) {
+func (d *subTrack) resend(out uint16, now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.writer == nil || d.rtxPT == 0 || d.rtxSSRC == 0 || !d.open.Load() {
@@ -362,5 +422,5 @@ func (d *subTrack) resend(out uint16) {
 		}
 	}
 	d.rtxSeq++
-	d.send(d.rtxPT, d.rtxSSRC, d.rtxSeq, p.ts+o.TSOffset, p.marker, d.scratch)
+	d.send(d.rtxPT, d.rtxSSRC, d.rtxSeq, p.ts+o.TSOffset, p.marker, d.scratch, now)
 }

@@ -52,7 +52,15 @@ func (r *Room) tick(n uint64, now time.Time) {
 			}
 			if t.video() && n%everyLayer == 0 {
 				r.dynacastLocked(t, now)
+				for i := range t.layers {
+					if l := t.layers[i].Load(); l != nil {
+						l.meter.update(l.bytes.Load(), now)
+					}
+				}
 			}
+		}
+		if n%everyShare == 0 {
+			p.peer.shareLocked(now)
 		}
 		if n%everyLayer == 0 {
 			for _, d := range p.peer.subs {

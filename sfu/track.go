@@ -64,7 +64,9 @@ type layer struct {
 	levelID  uint8
 	cache    *packetcache.Cache
 	last     atomic.Int64
-	red      redState // owned by the reading goroutine
+	bytes    atomic.Uint64 // on the wire
+	meter    meter         // of bytes; guarded by room.mu
+	red      redState      // owned by the reading goroutine
 
 	mu        sync.Mutex
 	pliAt     time.Time
@@ -178,6 +180,7 @@ func (t *Track) receive(l *layer, p *rtpPacket, raw []byte, now time.Time) {
 		return
 	}
 	l.last.Store(now.UnixNano())
+	l.bytes.Add(uint64(len(raw) + overhead))
 	if got.Newest {
 		l.measure(p.ts, now, t.clock())
 		if got.Gap > 0 && t.video() {

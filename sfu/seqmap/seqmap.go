@@ -177,6 +177,28 @@ func (s *Stream) Insert(now time.Time, clock, frame uint32) (seq uint16, ts uint
 	return s.lastSeq, ts
 }
 
+// Pad returns the number and timestamp for a packet without content of the engine's
+// own after the last one; unlike Insert it lets the source go on. It must not stand
+// inside a frame.
+func (s *Stream) Pad(now time.Time) (seq uint16, ts uint32) {
+	if !s.started {
+		s.started, s.lastSent = true, now
+	}
+	s.lastSeq++
+	s.ring[int(s.lastSeq)&(len(s.ring)-1)] = entry{}
+	if s.source {
+		if last := &s.spans[len(s.spans)-1]; last.from == s.head+1 {
+			last.offset++
+		} else {
+			s.spans = append(s.spans, span{from: s.head + 1, offset: last.offset + 1})
+			if n := len(s.spans) - maxRanges; n > 0 {
+				s.spans = append(s.spans[:0], s.spans[n:]...)
+			}
+		}
+	}
+	return s.lastSeq, s.lastTS
+}
+
 // Stop ends the source: Map refuses everything until the next Switch.
 func (s *Stream) Stop() { s.source = false }
 

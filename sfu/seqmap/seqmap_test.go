@@ -114,3 +114,40 @@ func TestStreamNeverRepeatsANumber(t *testing.T) {
 		}
 	})
 }
+
+func TestPaddingShiftsWhatComesAfterIt(t *testing.T) {
+	now := time.Unix(0, 0)
+	s := seqmap.New(64, 100, 0)
+	s.Switch(0, 10, 1000, 5000)
+	check := func(in, want uint16) {
+		t.Helper()
+		if got, _, ok := s.Map(in, 1000, now); !ok || got != want {
+			t.Fatalf("%d became %d, %v; want %d", in, got, ok, want)
+		}
+	}
+	check(10, 100)
+	check(12, 102)
+	for _, want := range []uint16{103, 104} {
+		if seq, ts := s.Pad(now); seq != want || ts != 5000 {
+			t.Fatalf("padding %d at %d", seq, ts)
+		}
+	}
+	check(13, 105)
+	check(11, 101) // late, from before the padding
+	s.Drop(14)
+	check(15, 106)
+	if seq, _ := s.Pad(now); seq != 107 {
+		t.Fatal(seq)
+	}
+	if _, ok := s.Lookup(104); ok {
+		t.Error("padding can be sent again")
+	}
+	s.Stop()
+	if seq, _ := s.Pad(now); seq != 108 {
+		t.Fatal(seq)
+	}
+	s.Switch(1, 700, 0, 9000)
+	if got, _, ok := s.Map(700, 0, now); !ok || got != 109 {
+		t.Fatal(got, ok)
+	}
+}
