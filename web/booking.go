@@ -217,6 +217,7 @@ func (s *Server) showAppointment(w http.ResponseWriter, r *http.Request, status 
 			p.Tasks = append(p.Tasks, pages.TaskRow{Text: s.sentence(v.l, "before:"+t.Condition), For: people[t.Person].Name})
 		}
 	}
+	p.Who = readsWho(v.actor, a)
 	p.Move = scheduling.MayMove(v.actor, a, now)
 	p.File = seated && a.State.Occupies() && now.Before(a.End())
 	switch {

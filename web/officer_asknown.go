@@ -17,6 +17,7 @@ import (
 func (s *Server) recordRoutes() []route {
 	return []route{
 		{http.MethodGet, "/credentials/people/{person}/as-known", member, s.asKnown},
+		{http.MethodGet, "/appointments/{appointment}/specialist", someone, s.whoIsSpecialist},
 	}
 }
 

@@ -120,6 +120,7 @@ type AppointmentPage struct {
 	People    []PersonRow
 	Tasks     []TaskRow
 	Note      string
+	Who       bool   // the reader may read who the specialist is
 	Case      string // id, for those who may open it
 	Version   int
 	Zones     string // edition of the zone rules
