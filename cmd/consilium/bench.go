@@ -96,6 +96,9 @@ func spent() time.Duration {
 
 // runBench measures a room on this machine, with a private database of its own.
 func runBench(ctx context.Context, e environment, args []string) error {
+	if len(args) > 0 && args[0] == "media" {
+		return runBenchMedia(ctx, e, args[1:])
+	}
 	f := flags("bench")
 	bookings := f.Int("bookings", 10_000, "booked visits that are looked at again")
 	rest, err := parse(e, f, args)

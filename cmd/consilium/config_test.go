@@ -52,6 +52,8 @@ func TestRefusedSettings(t *testing.T) {
 		"plain http":               {false, []string{"CONSILIUM_ORIGIN", "http://consult.example.org", "CONSILIUM_SMTP_URL", "smtp://x"}, "https or localhost"},
 		"origin with a path":       {false, []string{"CONSILIUM_ORIGIN", "https://example.org/x", "CONSILIUM_SMTP_URL", "smtp://x"}, "scheme://host"},
 		"cluster without secret":   {true, []string{"MEDIA_URL", "wss://media.example.org"}, "CONSILIUM_MEDIA_SECRET"},
+		"cluster with a path":      {true, []string{"MEDIA_URL", "wss://media.example.org/rtc"}, "is not wss://host"},
+		"cluster by http":          {true, []string{"MEDIA_URL", "https://media.example.org"}, "is not wss://host"},
 		"media address":            {true, []string{"CONSILIUM_MEDIA_ADDR", "here"}, "IP:port"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -82,5 +84,18 @@ func TestSecretsComeFromFilesAndAreMasked(t *testing.T) {
 	}
 	if _, err := load(true, env("CONSILIUM_MEDIA_SECRET_FILE", file, "CONSILIUM_MEDIA_SECRET", "x")); err == nil {
 		t.Error("a value and a file for one setting were taken")
+	}
+}
+
+func TestPagesMayConnectToTheCluster(t *testing.T) {
+	for address, want := range map[string]string{
+		"":                        "",
+		"wss://media.example.org": "wss://media.example.org https://media.example.org",
+		"ws://127.0.0.1:7880":     "ws://127.0.0.1:7880 http://127.0.0.1:7880",
+	} {
+		c := config{MediaURL: address}
+		if got := strings.Join(c.connectSrc(), " "); got != want {
+			t.Errorf("%q: got %q, want %q", address, got, want)
+		}
 	}
 }
