@@ -144,7 +144,6 @@ func (s *session) listenersLocked() []allowance {
 		slices.Sort(next)
 		if c.listeners == nil || !slices.Equal(next, c.listeners) {
 			all = append(all, allowance{c: c, old: c.listeners, next: next})
-			c.listeners = next
 		}
 	}
 	return all
@@ -155,7 +154,10 @@ func (a allowance) narrow() {
 	a.c.allow(slices.DeleteFunc(slices.Clone(a.next), func(who string) bool { return !slices.Contains(a.old, who) }))
 }
 
-func (a allowance) widen() { a.c.allow(a.next) }
+func (a allowance) widen() {
+	a.c.allow(a.next)
+	a.c.listeners = a.next
+}
 
 func (c *channel) allow(list []string) {
 	p := &livekit.SubscriptionPermission{}

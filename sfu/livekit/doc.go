@@ -23,6 +23,9 @@
 // lets them reach, whatever the routes; a participant who is withheld some floor tracks
 // and subscribes to one by hand receives it until the next repetition, within a second.
 //
+// Admissions live in this process: after a restart those who are still in a room are
+// removed, and come back with a new ticket.
+//
 // The cluster should run with room.auto_create false: then a ticket of a session that
 // was closed opens nothing.
 package livekit

@@ -2,7 +2,6 @@ package livekit
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"strings"
 	"sync"
@@ -276,9 +275,7 @@ func (s *session) run() {
 		s.look()
 		ctx, cancel := context.WithTimeout(s.ctx, callLimit)
 		if err := s.settle(ctx, again); err != nil && s.ctx.Err() == nil {
-			if !errors.Is(err, errConnecting) {
-				s.media.log.Warn("media rights not settled", "session", s.id, "error", err)
-			}
+			s.media.log.Warn("media rights not settled", "session", s.id, "error", err)
 			time.AfterFunc(pace, s.nudge)
 		}
 		cancel()

@@ -113,28 +113,24 @@ func (s *session) plan(r *room, who sessions.Identity, p *person, again bool, ta
 		all = append(all, sid)
 	}
 	*give = append(*give, func(ctx context.Context) error {
-		if err := s.active(ctx, r, who); err != nil {
+		if there, err := s.active(ctx, r, who); err != nil || !there {
 			return err
 		}
 		return errors.Join(s.subscribe(ctx, r, who, p, all, false), grant(ctx), s.subscribe(ctx, r, who, p, all, false))
 	})
 }
 
-// errConnecting means that a participant is not connected yet; run tries again.
-var errConnecting = errors.New("livekit: participant is connecting")
-
-func (s *session) active(ctx context.Context, r *room, who sessions.Identity) error {
+// active tells whether a participant is connected; if not, the rooms are looked at
+// again soon.
+func (s *session) active(ctx context.Context, r *room, who sessions.Identity) (bool, error) {
 	info, err := s.media.client.GetParticipant(ctx, &livekit.RoomParticipantIdentity{Room: r.wire, Identity: string(who)})
 	if err != nil {
-		return missing(err)
+		return false, missing(err)
 	}
 	if info.State != livekit.ParticipantInfo_ACTIVE {
 		time.AfterFunc(pace, s.nudge)
 	}
-	if info.State == livekit.ParticipantInfo_JOINING {
-		return errConnecting
-	}
-	return nil
+	return info.State != livekit.ParticipantInfo_JOINING, nil
 }
 
 func (s *session) subscribe(ctx context.Context, r *room, who sessions.Identity, p *person, tracks []string, on bool) error {

@@ -31,6 +31,9 @@ type Limits struct {
 	RevokedConnects bool
 	// DataToAll: data follows the sender's right alone, not the routes.
 	DataToAll bool
+	// LateDenial: a floor track that is published while somebody is named without the
+	// floor may reach them for a moment.
+	LateDenial bool
 }
 
 // Run tests everything an engine promises. Each promise has sessions of its own.
@@ -42,6 +45,7 @@ func Run(t *testing.T, e Engine) {
 	}{
 		{"JoinNeedsAnOpenRoomAndShowsTheOthers", joinNeedsAnOpenRoom},
 		{"NobodyReceivesBeforeTheyAreNamed", nobodyReceivesBeforeNamed},
+		{"FloorIsWithheldFromWhoIsNamedWithoutIt", floorWithheld},
 		{"RightsDecideWhatIsPublished", rightsDecide},
 		{"RoutesFeedAChannelAndSwitchItsLeg", routesFeedAChannel},
 		{"LegPublishedLaterIsOnAirAtOnce", legPublishedLater},
@@ -220,6 +224,36 @@ func nobodyReceivesBeforeNamed(t *testing.T, s *stage) {
 	other.hears("a/mic", "a", 25)
 	if n := l.total("a") - before; n != 0 {
 		t.Errorf("who is no longer named heard %d packets more", n)
+	}
+}
+
+func floorWithheld(t *testing.T, s *stage) {
+	s.join(sessions.RoomMain, "a").mic()
+	s.join(booth, "i1").mic()
+	w := s.join(sessions.RoomMain, "witness")
+	early := s.join(sessions.RoomMain, "early")
+	s.route(legOn("i1", receive{"early": {Channels: []string{"ar"}}, "late": {Channels: []string{"ar"}}, "witness": {Floor: true}}))
+	late := s.join(sessions.RoomMain, "late")
+	for _, l := range []*client{early, late} {
+		l.hears("channel:ar/out.0", "i1", 10)
+	}
+	w.hears("a/mic", "a", 25)
+	for _, l := range []*client{early, late} {
+		if n := l.total("a"); n != 0 {
+			t.Errorf("%s heard %d packets of the floor", l.id, n)
+		}
+	}
+	s.join(sessions.RoomMain, "b").mic()
+	w.hears("b/mic", "b", 25)
+	for _, l := range []*client{early, late} {
+		before := l.total("b")
+		if before != 0 && !s.limits.LateDenial {
+			t.Errorf("%s heard %d packets of the floor, published later", l.id, before)
+		}
+		w.hears("b/mic", "b", 25)
+		if n := l.total("b") - before; n != 0 {
+			t.Errorf("%s still heard %d packets of the floor", l.id, n)
+		}
 	}
 }
 
