@@ -32,6 +32,9 @@ type ParticipantState struct {
 	State     string       `json:"state"`
 	Resumable bool         `json:"resumable"` // without socket, within the grace time
 	GivesWay  int          `json:"givesWay"`  // 0: gets all video, 3: none
+	OverRate  uint64       `json:"overRate"`  // packets dropped: too many
+	Strange   uint64       `json:"strange"`   // packets dropped: of no track
+	Link      float64      `json:"link"`      // bits a second it carries, 0: no limit found
 	Publishes []TrackState `json:"publishes"`
 	Receives  []SubState   `json:"receives"`
 }
@@ -84,6 +87,8 @@ func (r *Room) State() RoomState {
 			ps.Resumable = p.peer.sink == nil
 			p.peer.sinkMu.Unlock()
 			ps.GivesWay = p.peer.give.level
+			ps.OverRate, ps.Strange = p.peer.intake.over.Load(), p.peer.intake.strange.Load()
+			ps.Link = p.peer.est.measure(r.srv.now()).rate
 			for _, d := range p.peer.subs {
 				d.mu.Lock()
 				ps.Receives = append(ps.Receives, SubState{

@@ -82,6 +82,8 @@ type Peer struct {
 	est         estimator                 // of the link to the subscriber
 	pace        pacer                     // for it, when it is weak
 	shared      bool                      // guarded by room.mu: its link is divided by the estimate
+	intake      intake                    // what it publishes, before anything reads it
+	over        overload                  // guarded by room.mu
 	probe       prober                    // guarded by room.mu
 	worst       uint8                     // guarded by room.mu: loss since quality was told
 	quality     livekit.ConnectionQuality // guarded by room.mu
@@ -131,6 +133,8 @@ func (s *Server) Join(_ context.Context, req JoinRequest) (*Peer, error) {
 	}
 	p.peer = p
 	p.pace.est, p.pace.now = &p.est, s.now
+	p.intake.now = s.now
+	p.intake.grant(0, 0)
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()

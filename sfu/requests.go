@@ -116,6 +116,7 @@ func (p *Peer) handleAddTrack(req *livekit.AddTrackRequest) {
 	}
 	t.muted.Store(req.GetMuted())
 	p.pending = append(p.pending, t)
+	p.grantLocked()
 	p.sendPublished(t)
 }
 

@@ -304,6 +304,9 @@ func (r *Room) unpublishLocked(t *Track) {
 	}
 	t.ended.Store(true)
 	t.owner.tracks = append(t.owner.tracks[:i:i], t.owner.tracks[i+1:]...)
+	if t.owner.peer != nil {
+		t.owner.peer.grantLocked()
+	}
 	now := r.srv.now()
 	for _, d := range t.subscribers() {
 		d.setOpen(false, now)
@@ -501,6 +504,7 @@ func (r *Room) applyPermissionLocked(identity string, perm *livekit.ParticipantP
 		}
 	}
 	p.peer.pending = pending
+	p.peer.grantLocked()
 	now := r.srv.now()
 	for _, d := range p.peer.subs {
 		r.regateLocked(d, now)

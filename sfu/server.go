@@ -69,8 +69,9 @@ type Server struct {
 	tcp    net.Listener
 	mux    ice.UDPMux
 	tcpMux ice.TCPMux
-	pubAPI *webrtc.API
 	subAPI *webrtc.API
+
+	settings webrtc.SettingEngine // of every connection
 
 	mu     sync.Mutex
 	rooms  map[string]*Room // guarded by mu
@@ -190,26 +191,25 @@ func (s *Server) listen() error {
 	}
 	se.SetSRTPProtectionProfiles(srtpProfiles...)
 
-	build := func(publisher bool) (*webrtc.API, error) {
-		m, err := newMediaEngine(publisher)
-		if err != nil {
-			return nil, fmt.Errorf("codecs: %w", err)
-		}
-		registry := &interceptor.Registry{}
-		if publisher {
-			feedback, err := twcc.NewSenderInterceptor()
-			if err != nil {
-				return nil, fmt.Errorf("congestion feedback: %w", err)
-			}
-			registry.Add(feedback)
-		}
-		return webrtc.NewAPI(webrtc.WithMediaEngine(m), webrtc.WithSettingEngine(se), webrtc.WithInterceptorRegistry(registry)), nil
-	}
-	if s.pubAPI, err = build(true); err != nil {
-		return err
-	}
-	s.subAPI, err = build(false)
+	s.settings = se
+	s.subAPI, err = s.buildAPI(se, false)
 	return err
+}
+
+func (s *Server) buildAPI(se webrtc.SettingEngine, publisher bool) (*webrtc.API, error) {
+	m, err := newMediaEngine(publisher)
+	if err != nil {
+		return nil, fmt.Errorf("codecs: %w", err)
+	}
+	registry := &interceptor.Registry{}
+	if publisher {
+		feedback, err := twcc.NewSenderInterceptor()
+		if err != nil {
+			return nil, fmt.Errorf("congestion feedback: %w", err)
+		}
+		registry.Add(feedback)
+	}
+	return webrtc.NewAPI(webrtc.WithMediaEngine(m), webrtc.WithSettingEngine(se), webrtc.WithInterceptorRegistry(registry)), nil
 }
 
 // Addr returns the UDP address of the media port.

@@ -49,6 +49,7 @@ type subTrack struct {
 	rtxPT   uint8
 	rtxSSRC uint32
 	rtxSeq  uint16
+	repairs int // how many packets may be sent again
 	redPT   uint8 // 0: the subscriber has no RED
 	twccID  uint8 // 0: the subscriber does not report arrivals; set before writer
 	ext     [2]byte
@@ -211,6 +212,7 @@ func (d *subTrack) write(f *frame, now time.Time) {
 	d.send(pt, d.ssrc, seq, ts, f.marker || first, payload, now)
 	d.packets++
 	d.octets += uint32(len(payload))
+	d.repairs = min(d.repairs+1, repairBurst)
 }
 
 // send puts a packet on the wire, or with a weak link into the queue for it.
@@ -398,9 +400,12 @@ func (d *subTrack) resend(out uint16, now time.Time) {
 		return
 	}
 	o, ok := d.seq.Lookup(out)
-	if !ok {
+	// Nobody is sent more again than was sent: a client that asks for everything
+	// gets twice as much, not a hundred times.
+	if !ok || d.repairs == 0 {
 		return
 	}
+	d.repairs--
 	l := d.track.layers[o.Source].Load()
 	if l == nil {
 		return

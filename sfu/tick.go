@@ -43,6 +43,11 @@ func (r *Room) tick(n uint64, now time.Time) {
 		if p.peer == nil {
 			continue
 		}
+		if n%everyReport == 0 && p.peer.over.next(&p.peer.intake) {
+			r.srv.log.Warn("participant sends far too much", "participant", p.sid)
+			r.leaveLocked(p, livekit.DisconnectReason_PARTICIPANT_REMOVED)
+			continue
+		}
 		for _, t := range p.tracks {
 			if !t.video() && n%everyFlow == 0 {
 				r.watchFlow(t, now)

@@ -147,6 +147,10 @@ func (t *Track) read(l *layer) {
 	for {
 		n, _, err := l.remote.Read(buf)
 		if err != nil {
+			if errors.Is(err, webrtc.ErrCodecNotFound) {
+				l.peer.intake.strange.Add(1)
+				continue
+			}
 			if errors.Is(err, io.ErrShortBuffer) {
 				continue
 			}

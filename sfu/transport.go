@@ -86,7 +86,11 @@ type publisher struct {
 }
 
 func newPublisher(p *Peer) (*publisher, error) {
-	pc, err := p.srv.pubAPI.NewPeerConnection(webrtc.Configuration{Certificates: []webrtc.Certificate{p.srv.cert}})
+	api, err := p.srv.publisherAPI(&p.intake)
+	if err != nil {
+		return nil, err
+	}
+	pc, err := api.NewPeerConnection(webrtc.Configuration{Certificates: []webrtc.Certificate{p.srv.cert}})
 	if err != nil {
 		return nil, fmt.Errorf("make publisher connection: %w", err)
 	}
@@ -231,7 +235,7 @@ func (pub *publisher) onTrack(remote *webrtc.TrackRemote, receiver *webrtc.RTPRe
 	if t == nil {
 		// Nobody asked for this track, or it is not allowed: its packets end here.
 		r.srv.log.Warn("stream without track", "participant", p.sid, "mid", mid)
-		discard(remote)
+		p.discard(remote)
 		return
 	}
 	go l.readRTCP(r.srv.now)
@@ -288,12 +292,13 @@ func codecOf(receiver *webrtc.RTPReceiver) webrtc.RTPCodecCapability {
 	return webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: videoClock}
 }
 
-func discard(remote *webrtc.TrackRemote) {
+func (p *Peer) discard(remote *webrtc.TrackRemote) {
 	buf := make([]byte, 1600)
 	for {
-		if _, _, err := remote.Read(buf); err != nil {
+		if _, _, err := remote.Read(buf); err != nil && !errors.Is(err, webrtc.ErrCodecNotFound) {
 			return
 		}
+		p.intake.strange.Add(1)
 	}
 }
 

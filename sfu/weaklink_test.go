@@ -50,6 +50,7 @@ type browser struct {
 	redSeen   atomic.Int64
 	last      atomic.Int64 // UnixNano of the last video packet
 	waits     []time.Duration
+	left      *livekit.LeaveRequest
 }
 
 func (b *browser) Send(m *livekit.SignalResponse) {
@@ -217,6 +218,10 @@ func (b *browser) run() {
 					c <- m.TrackPublished.Track.Sid
 				}
 				b.mu.Unlock()
+			case *livekit.SignalResponse_Leave:
+				b.mu.Lock()
+				b.left = m.Leave
+				b.mu.Unlock()
 			case *livekit.SignalResponse_StreamStateUpdate:
 				b.mu.Lock()
 				for _, s := range m.StreamStateUpdate.StreamStates {
@@ -268,6 +273,14 @@ func (b *browser) publish(codec webrtc.RTPCodecCapability, source livekit.TrackS
 			}
 		}
 	})
+	b.offer()
+	b.t.Cleanup(func() { _ = sender.Stop() })
+	return track
+}
+
+// offer tells the server of what is published.
+func (b *browser) offer() {
+	b.t.Helper()
 	offer, err := b.pub.CreateOffer(nil)
 	if err == nil {
 		err = b.pub.SetLocalDescription(offer)
@@ -282,8 +295,6 @@ func (b *browser) publish(codec webrtc.RTPCodecCapability, source livekit.TrackS
 		b.t.Fatal("answer never came")
 	}
 	b.until("connected", patience, func() bool { return b.pub.ConnectionState() == webrtc.PeerConnectionStateConnected })
-	b.t.Cleanup(func() { _ = sender.Stop() })
-	return track
 }
 
 // pace calls f with growing numbers until the test ends.

@@ -368,3 +368,41 @@ func TestJSONIsAnsweredWithJSON(t *testing.T) {
 		}
 	}
 }
+
+func TestAClientThatNeverReadsEndsAlone(t *testing.T) {
+	server, url := start(t, sfu.Config{AutoCreate: true, Grace: 100 * time.Millisecond})
+	good, _ := dial(t, url, "")
+	raw, err := auth.NewAccessToken(key, secret).SetIdentity("deaf").SetVideoGrant(&auth.VideoGrant{RoomJoin: true, Room: "room"}).ToJWT()
+	if err != nil {
+		t.Fatal(err)
+	}
+	deaf, _, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(url, "http")+"/rtc?access_token="+raw, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = deaf.CloseNow() })
+	here := func() bool {
+		_, err := server.Room("room").Participant("deaf")
+		return err == nil
+	}
+	for !here() {
+		next(t, good)
+	}
+	// Each is awaited by the one that reads: what fills is the other's queue alone.
+	for n := 0; here(); n++ {
+		if n > 10_000 {
+			t.Fatal("a client that reads nothing stays for ever")
+		}
+		want := fmt.Sprintf("%d %s", n, strings.Repeat("x", 30_000))
+		server.Room("room").SetMetadata(want)
+		for {
+			u, ok := next(t, good).Message.(*livekit.SignalResponse_RoomUpdate)
+			if ok && u.RoomUpdate.Room.Metadata == want {
+				break
+			}
+		}
+	}
+	if _, err := server.Room("room").Participant("a"); err != nil {
+		t.Error("the one that reads is gone too")
+	}
+}
