@@ -72,6 +72,7 @@ var constraints = map[string]error{
 	"agreement_no_overlap":              ErrExists,
 	"facility_license_one_known":        ErrExists,
 	"pack_edition_pk":                   ErrEditionImmutable,
+	"registry_application_once":         ErrExists,
 	"credential_person_id_fkey":         ErrNotFound,
 	"exclusion_person_id_fkey":          ErrNotFound,
 	"exclusion_check_person_id_fkey":    ErrNotFound,

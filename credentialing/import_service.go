@@ -1,0 +1,457 @@
+package credentialing
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/consilium-health/consilium/credentialing/audit"
+	"github.com/consilium-health/consilium/credentialing/identity"
+)
+
+// ReceiveImport keeps a registry file as it came, with its SHA-256, and says what
+// applying it would do. The same file of the same source again is the same import,
+// applied or not. A file in another encoding or without the known columns is refused
+// and not kept.
+func (s *Service) ReceiveImport(ctx context.Context, actor identity.Actor, source string, data []byte) (ImportID, error) {
+	if !officer(actor) && !system(actor) {
+		return "", ErrForbidden
+	}
+	if source == "" {
+		return "", &Invalid{"source"}
+	}
+	format, _, _, err := ParseRegistry(data)
+	if err != nil {
+		return "", err
+	}
+	media := map[string]string{"csv": "text/csv", "json": "application/json"}[format]
+	sum := sha256.Sum256(data)
+	id := ImportID(newID())
+	err = s.db.Write(ctx, actor.Scope(), func(tx *audit.Tx) error {
+		if err := keepBytes(ctx, tx, sum, media, data); err != nil {
+			return err
+		}
+		tag, err := tx.Exec(ctx, `
+			insert into registry_import (id, source, format, mapping, sha256, received_by, received_at)
+			values (@id, @source, @format, @mapping, @sha256, @by, @now)
+			on conflict on constraint registry_import_once do nothing`,
+			pgx.StrictNamedArgs{"id": string(id), "source": source, "format": format, "mapping": importMapping, "sha256": sum[:],
+				"by": null(actor.Person), "now": tx.Now()})
+		if err != nil {
+			return mapped("receive file", err)
+		}
+		if tag.RowsAffected() == 0 {
+			return mapped("find file", tx.QueryRow(ctx, `select id from registry_import where source = $1 and sha256 = $2`, source, sum[:]).Scan(&id))
+		}
+		ev := actor.Event("registry.received")
+		ev.Objects = map[string]string{"import": string(id)}
+		ev.Hashes = map[string]string{"file": fmt.Sprintf("%x", sum)}
+		tx.Append(ev)
+		return nil
+	})
+	return id, err
+}
+
+// keepBytes keeps a file of any size that its caller allows.
+func keepBytes(ctx context.Context, tx *audit.Tx, sum [32]byte, media string, data []byte) error {
+	_, err := tx.Exec(ctx, `
+		insert into evidence (sha256, media_type, bytes_ref, size)
+		values (@sha256, @media, 'database', @size)
+		on conflict (sha256) do nothing`, pgx.StrictNamedArgs{"sha256": sum[:], "media": media, "size": len(data)})
+	if err != nil {
+		return mapped("keep file", err)
+	}
+	_, err = tx.Exec(ctx, `
+		insert into evidence_bytes (sha256, bytes)
+		values (@sha256, @bytes)
+		on conflict (sha256) do nothing`, pgx.StrictNamedArgs{"sha256": sum[:], "bytes": data})
+	return mapped("keep file", err)
+}
+
+// Imports are the registry files, the last first, without their rows.
+func (s *Service) Imports(ctx context.Context, actor identity.Actor) ([]Import, error) {
+	if !officer(actor) {
+		return nil, ErrForbidden
+	}
+	var out []Import
+	err := s.db.Read(ctx, actor.Scope(), func(tx *audit.Tx) error {
+		rows, err := tx.Query(ctx, importSQL+` order by i.received_at desc, i.id desc limit 200`)
+		if err != nil {
+			return mapped("list files", err)
+		}
+		out, err = pgx.CollectRows(rows, scanImport)
+		return mapped("list files", err)
+	})
+	return out, err
+}
+
+const importSQL = `
+	select i.id, i.source, i.format, i.mapping, i.sha256, e.size, i.received_by, i.received_at, a.applied_by, a.applied_at
+	from registry_import i
+	join evidence e on e.sha256 = i.sha256
+	left join registry_application a on a.import_id = i.id`
+
+func scanImport(row pgx.CollectableRow) (Import, error) {
+	var i Import
+	var sum []byte
+	var by, applied *string
+	var at *time.Time
+	err := row.Scan(&i.ID, &i.Source, &i.Format, &i.Mapping, &sum, &i.Size, &by, &i.ReceivedAt, &applied, &at)
+	copy(i.SHA256[:], sum)
+	i.ReceivedBy, i.AppliedBy, i.ReceivedAt, i.AppliedAt = identity.PersonID(text(by)), identity.PersonID(text(applied)), i.ReceivedAt.UTC(), orZero(at)
+	return i, err
+}
+
+// Preview says what applying a file would do to the record as it is now; of a file
+// that was applied, what it did.
+func (s *Service) Preview(ctx context.Context, actor identity.Actor, id ImportID) (Import, error) {
+	if !officer(actor) {
+		return Import{}, ErrForbidden
+	}
+	var i Import
+	err := s.db.Read(ctx, actor.Scope(), func(tx *audit.Tx) (err error) {
+		i, err = s.preview(ctx, tx, actor, id)
+		return err
+	})
+	return i, err
+}
+
+func (s *Service) preview(ctx context.Context, tx *audit.Tx, actor identity.Actor, id ImportID) (Import, error) {
+	rows, err := tx.Query(ctx, importSQL+` where i.id = $1`, string(id))
+	if err != nil {
+		return Import{}, mapped("find file", err)
+	}
+	i, err := pgx.CollectExactlyOneRow(rows, scanImport)
+	if err != nil {
+		return Import{}, mapped("find file", err)
+	}
+	if i.Applied() {
+		i.Rows, err = selectApplied(ctx, tx, id)
+	} else {
+		err = s.planImport(ctx, tx, actor, &i)
+	}
+	if err != nil {
+		return Import{}, err
+	}
+	i.Counts = map[Outcome]int{}
+	for _, r := range i.Rows {
+		i.Counts[r.Outcome]++
+	}
+	slices.SortStableFunc(i.Rows, func(a, b PlannedRow) int {
+		if x, y := slices.Index(Outcomes, a.Outcome), slices.Index(Outcomes, b.Outcome); x != y {
+			return x - y
+		}
+		return a.Row - b.Row
+	})
+	return i, nil
+}
+
+func (s *Service) planImport(ctx context.Context, tx *audit.Tx, actor identity.Actor, i *Import) error {
+	var data []byte
+	if err := tx.QueryRow(ctx, `select bytes from evidence_bytes where sha256 = $1`, i.SHA256[:]).Scan(&data); err != nil {
+		return mapped("read file", err)
+	}
+	_, rows, bad, err := ParseRegistry(data)
+	if err != nil {
+		return err
+	}
+	i.Errors = bad
+	have, err := selectOnRecord(ctx, tx, rows)
+	if err != nil {
+		return err
+	}
+	named := map[string]bool{}
+	issuers := map[string]bool{}
+	for _, r := range rows {
+		key := rowKey(r.Kind, r.Issuer, r.Number)
+		named[key], issuers[string(r.Kind)+"\x00"+r.Issuer] = true, true
+		p, problem := planRow(r, have[key], actor.Person)
+		if problem != nil {
+			i.Errors = append(i.Errors, *problem)
+			continue
+		}
+		i.Rows = append(i.Rows, p)
+	}
+	slices.SortStableFunc(i.Errors, func(a, b RowError) int { return a.Row - b.Row })
+	if err := lookTwice(ctx, tx, i.Rows); err != nil {
+		return err
+	}
+	absent, err := selectAbsent(ctx, tx, issuers, named)
+	i.Rows = append(i.Rows, absent...)
+	return err
+}
+
+func rowKey(k Kind, issuer, number string) string { return string(k) + "\x00" + issuer + "\x00" + number }
+
+// selectOnRecord reads what is on file of the credentials that rows name.
+func selectOnRecord(ctx context.Context, tx *audit.Tx, rows []RegistryRow) (map[string][]onRecord, error) {
+	var kinds, issuers, numbers []string
+	for _, r := range rows {
+		kinds, issuers, numbers = append(kinds, string(r.Kind)), append(issuers, r.Issuer), append(numbers, r.Number)
+	}
+	found, err := tx.Query(ctx, `
+		select c.kind, c.issuer, c.number, c.id, c.person_id, coalesce(c.jurisdiction, ''), cl.id, cl.content,
+			exists (select 1 from verification v where v.credential_id = c.id and v.claim_id = cl.id and upper_inf(v.known) and v.state <> 'rejected'),
+			coalesce((select s.status from credential_status s
+				where s.credential_id = c.id and (s.status <> 'active' or s.confirmed_by is not null)
+					and not exists (select 1 from credential_status n where n.supersedes = s.id)
+				order by s.from_at desc, s.recorded_at desc, s.id desc
+				limit 1), ''),
+			exists (select 1 from credential_status s where s.credential_id = c.id and s.status = 'active' and s.confirmed_by is not null)
+		from unnest(@kinds::text[], @issuers::text[], @numbers::text[]) as want (kind, issuer, number)
+		join credential c on c.kind = want.kind and c.issuer = want.issuer and c.number = want.number
+		join credential_claim cl on cl.credential_id = c.id and upper_inf(cl.known)`,
+		pgx.StrictNamedArgs{"kinds": kinds, "issuers": issuers, "numbers": numbers})
+	if err != nil {
+		return nil, mapped("match rows", err)
+	}
+	out := map[string][]onRecord{}
+	var kind Kind
+	var issuer, number string
+	var h onRecord
+	var content []byte
+	_, err = pgx.ForEachRow(found, []any{&kind, &issuer, &number, &h.id, &h.person, &h.jurisdiction, &h.claim, &content, &h.answered, &h.status, &h.everActive}, func() error {
+		one := h
+		one.content = Claim{}
+		if err := json.Unmarshal(content, &one.content); err != nil {
+			return err
+		}
+		key := rowKey(kind, issuer, number)
+		out[key] = append(out[key], one)
+		return nil
+	})
+	return out, mapped("match rows", err)
+}
+
+// lookTwice names, for numbers that matched nobody, the one person on file of the
+// same name.
+func lookTwice(ctx context.Context, tx *audit.Tx, rows []PlannedRow) error {
+	var names []string
+	for _, r := range rows {
+		if r.Outcome == OutcomeUnmatched && r.Holder != "" {
+			names = append(names, r.Holder)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	found, err := tx.Query(ctx, `
+		select name, min(id::text)
+		from person
+		where name = any($1)
+		group by name
+		having count(*) = 1`, names)
+	if err != nil {
+		return mapped("look for names", err)
+	}
+	same := map[string]identity.PersonID{}
+	var name string
+	var id identity.PersonID
+	if _, err = pgx.ForEachRow(found, []any{&name, &id}, func() error { same[name] = id; return nil }); err != nil {
+		return mapped("look for names", err)
+	}
+	for i := range rows {
+		if rows[i].Outcome == OutcomeUnmatched {
+			rows[i].Namesake = same[rows[i].Holder]
+		}
+	}
+	return nil
+}
+
+// selectAbsent are the credentials on file by the file's issuers that it does not
+// name: a task for somebody, never a revocation.
+func selectAbsent(ctx context.Context, tx *audit.Tx, issuers, named map[string]bool) ([]PlannedRow, error) {
+	var kinds, names []string
+	for k := range issuers {
+		kind, issuer, _ := cut(k)
+		kinds, names = append(kinds, kind), append(names, issuer)
+	}
+	found, err := tx.Query(ctx, `
+		select c.id, c.person_id, c.kind, c.issuer, c.number, coalesce(c.jurisdiction, '')
+		from unnest($1::text[], $2::text[]) as want (kind, issuer)
+		join credential c on c.kind = want.kind and c.issuer = want.issuer
+		order by c.id`, kinds, names)
+	if err != nil {
+		return nil, mapped("look for absent rows", err)
+	}
+	var out []PlannedRow
+	var p PlannedRow
+	_, err = pgx.ForEachRow(found, []any{&p.Credential, &p.Person, &p.Kind, &p.Issuer, &p.Number, &p.Jurisdiction}, func() error {
+		if !named[rowKey(p.Kind, p.Issuer, p.Number)] {
+			p.Outcome = OutcomeAbsent
+			out = append(out, p)
+		}
+		return nil
+	})
+	return out, mapped("look for absent rows", err)
+}
+
+func cut(key string) (before, after string, found bool) {
+	for i := range len(key) {
+		if key[i] == 0 {
+			return key[:i], key[i+1:], true
+		}
+	}
+	return key, "", false
+}
+
+func selectApplied(ctx context.Context, tx *audit.Tx, id ImportID) ([]PlannedRow, error) {
+	rows, err := tx.Query(ctx, `select content from registry_row where import_id = $1 order by row, outcome`, string(id))
+	if err != nil {
+		return nil, mapped("read rows", err)
+	}
+	out, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (PlannedRow, error) {
+		var p PlannedRow
+		var content []byte
+		if err := row.Scan(&content); err != nil {
+			return p, err
+		}
+		return p, json.Unmarshal(content, &p)
+	})
+	return out, mapped("read rows", err)
+}
+
+// ApplyImport does what the preview says, in one transaction: all of it, or nothing.
+// expect is the number of rows of each outcome that the officer saw; ErrStale means
+// that the record has moved since, ErrImportRows that rows cannot be read. Bad news
+// counts at once; what else a source says stands as an answer that a second officer
+// approves. A file that was applied changes nothing any more.
+func (s *Service) ApplyImport(ctx context.Context, actor identity.Actor, id ImportID, expect map[Outcome]int) (Import, error) {
+	if !officer(actor) {
+		return Import{}, ErrForbidden
+	}
+	var i Import
+	err := s.db.Write(ctx, actor.Scope(), func(tx *audit.Tx) (err error) {
+		if i, err = s.preview(ctx, tx, actor, id); err != nil || i.Applied() {
+			return err
+		}
+		if len(i.Errors) > 0 {
+			return ErrImportRows
+		}
+		for _, o := range Outcomes {
+			if expect != nil && expect[o] != i.Counts[o] {
+				return ErrStale
+			}
+		}
+		_, err = tx.Exec(ctx, `insert into registry_application (import_id, applied_by, applied_at) values ($1, $2, $3)`,
+			string(id), null(actor.Person), tx.Now())
+		if err != nil {
+			return mapped("apply file", err)
+		}
+		for _, p := range i.Rows {
+			if err := s.applyRow(ctx, tx, actor, i, p); err != nil {
+				return fmt.Errorf("row %d: %w", p.Row, err)
+			}
+		}
+		if err := insertRows(ctx, tx, id, i.Rows); err != nil {
+			return err
+		}
+		i.AppliedBy, i.AppliedAt = actor.Person, tx.Now()
+		ev := actor.Event("registry.applied")
+		ev.Objects = map[string]string{"import": string(id)}
+		ev.Hashes = map[string]string{"file": fmt.Sprintf("%x", i.SHA256)}
+		ev.Detail = map[string]any{}
+		for o, n := range i.Counts {
+			ev.Detail[string(o)] = n
+		}
+		tx.Append(ev)
+		return nil
+	})
+	if errors.Is(err, ErrExists) { // another officer applied it at the same time
+		return s.Preview(ctx, actor, id)
+	}
+	return i, err
+}
+
+func insertRows(ctx context.Context, tx *audit.Tx, id ImportID, rows []PlannedRow) error {
+	n := 0
+	_, err := tx.CopyFrom(ctx, pgx.Identifier{"registry_row"}, []string{"import_id", "row", "outcome", "credential_id", "person_id", "content"},
+		pgx.CopyFromSlice(len(rows), func(k int) ([]any, error) {
+			p := rows[k]
+			row := p.Row
+			if p.Outcome == OutcomeAbsent { // they have no row in the file
+				n++
+				row = n
+			}
+			content, err := json.Marshal(p)
+			return []any{string(id), row, string(p.Outcome), null(p.Credential), null(p.Person), content}, err
+		}))
+	return mapped("keep rows", err)
+}
+
+// applyRow does one row.
+func (s *Service) applyRow(ctx context.Context, tx *audit.Tx, actor identity.Actor, i Import, p PlannedRow) error {
+	if p.Outcome != OutcomeNew && p.Outcome != OutcomeChanged && p.Outcome != OutcomeAdverse {
+		return nil
+	}
+	c, err := lockCredential(ctx, tx, p.Credential)
+	if err != nil {
+		return err
+	}
+	from := tx.Now()
+	if !p.StatusFrom.IsZero() {
+		from = p.StatusFrom.begins(nil, false) // bad news counts from the earliest begin of its day
+	}
+	report := StatusReport{Credential: p.Credential, Status: p.Status, From: from, Source: i.Source}
+	if p.Outcome == OutcomeAdverse {
+		if _, err := insertStatus(ctx, tx, c.person, report, actor.Person, "", ""); err != nil {
+			return err
+		}
+		return s.change(ctx, tx, c.person, "", "status-"+string(p.Status), from)
+	}
+	if slices.Contains(p.Fields, "status") {
+		if _, _, _, err := openProposal(ctx, tx, p.Credential); errors.Is(err, ErrNotFound) {
+			if _, err := insertStatus(ctx, tx, c.person, report, actor.Person, "", ""); err != nil {
+				return err
+			}
+		} else if err != nil {
+			return err
+		}
+		if len(p.Fields) == 1 {
+			return nil
+		}
+	}
+	claim, content := c.claim, c.content
+	if p.Outcome == OutcomeChanged {
+		content = p.onto(c.content)
+		if claim, err = insertClaim(ctx, tx, p.Credential, actor.Person, content); err != nil {
+			return err
+		}
+	}
+	// The holder may read the evidence of what is theirs: the row alone, not the file.
+	page, err := json.Marshal(map[string]any{"file_sha256": fmt.Sprintf("%x", i.SHA256), "row": p.RegistryRow})
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(page)
+	if err := insertEvidence(ctx, tx, p.Credential, actor.Person, sum, "application/json", EvidenceFile{Bytes: page, Source: i.Source}, i.ReceivedAt); err != nil {
+		return err
+	}
+	if err := closeOpenVerifications(ctx, tx, p.Credential, claim); err != nil {
+		return err
+	}
+	statusFrom := i.ReceivedAt
+	if !content.ValidFrom.IsZero() && !c.everActive {
+		statusFrom = content.ValidFrom.begins(nil, false)
+	}
+	id := newID()
+	_, err = tx.Exec(ctx, insertVerificationSQL, pgx.StrictNamedArgs{"id": id, "root": id, "credential": string(p.Credential), "subject": string(c.person),
+		"claim": string(claim), "verifier": string(actor.Person), "approver": nil, "method": methodPrimary, "source": i.Source, "address": "",
+		"asked": i.ReceivedAt, "first": string(ResultFound), "result": string(ResultFound), "reason": "", "status": string(StatusActive),
+		"from": statusFrom, "evidence": sum[:], "cause": "import", "state": string(StateAnswered), "due": nil, "now": tx.Now()})
+	if err != nil {
+		return mapped("record answer", err)
+	}
+	ev := actor.Event("credential.verified")
+	ev.Objects = map[string]string{"credential": string(p.Credential), "verification": id, "person": string(c.person), "import": string(i.ID)}
+	ev.Reason = string(ResultFound)
+	ev.Hashes = map[string]string{"evidence": fmt.Sprintf("%x", sum)}
+	tx.Append(ev)
+	return nil
+}
