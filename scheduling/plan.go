@@ -184,6 +184,13 @@ func (s *Service) gather(ctx context.Context, tx *audit.Tx, p *plan, candidates 
 			}
 			one.Permitted = permitted(p.spans[id])
 		}
+		if p.roles[id] == RoleSpecialist {
+			here, elsewhere, err := presenceOf(ctx, tx, id, p.from, p.to)
+			if err != nil {
+				return err
+			}
+			one.Presence, taken[id] = here, append(taken[id], elsewhere...)
+		}
 		p.parties = append(p.parties, p.fill(one, taken[id]))
 	}
 	for i := range p.interpreters {

@@ -119,6 +119,7 @@ func freeSpans(q Query, p Party) ([]span, error) {
 	if err != nil {
 		return nil, err
 	}
+	free = withPresence(free, p.Presence)
 	if p.Permitted != nil {
 		free = intersect(free, permittedSpans(p.Permitted))
 	}

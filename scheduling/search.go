@@ -21,6 +21,7 @@ const (
 type Party struct {
 	ID           string
 	Hours        Hours
+	Presence     []Range // published beside the hours
 	Busy         []Range // taken, with the buffers of what takes it inside
 	BufferBefore time.Duration
 	BufferAfter  time.Duration
@@ -175,6 +176,7 @@ func (g *grid) person(q Query, p Party) (*person, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hours of %s: %w", p.ID, err)
 	}
+	w = withPresence(w, p.Presence)
 	o.limits[limitHours] = g.inside(w, dur)
 
 	busy := g.all()
