@@ -15,7 +15,12 @@ import (
 // recordRoutes are the addresses about the record as a whole: its past, what ends
 // soon, registry files, the rules' editions, and what a patient reads of it.
 func (s *Server) recordRoutes() []route {
+	officer := holding(identity.RoleOfficer)
 	return []route{
+		{http.MethodGet, "/credentials/imports", officer, s.imports},
+		{http.MethodPost, "/credentials/imports", officer, s.receiveImport},
+		{http.MethodGet, "/credentials/imports/{import}", officer, s.importPage},
+		{http.MethodPost, "/credentials/imports/{import}/apply", officer, s.applyImport},
 		{http.MethodGet, "/credentials/people/{person}/as-known", member, s.asKnown},
 		{http.MethodGet, "/appointments/{appointment}/specialist", someone, s.whoIsSpecialist},
 	}

@@ -1,0 +1,104 @@
+package web
+
+import (
+	"bytes"
+	"mime/multipart"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/consilium-health/consilium/credentialing"
+	"github.com/consilium-health/consilium/web/i18n"
+)
+
+// file posts a form with a file as somebody.
+func (o office) file(t *testing.T, who, path, content string, fields url.Values) *httptest.ResponseRecorder {
+	t.Helper()
+	var b bytes.Buffer
+	m := multipart.NewWriter(&b)
+	f, err := m.CreateFormFile("file", "file.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = f.Write([]byte(content))
+	for k := range fields {
+		_ = m.WriteField(k, fields.Get(k))
+	}
+	_ = m.Close()
+	r := httptest.NewRequest(http.MethodPost, origin+path, &b)
+	r.Header.Set("Content-Type", m.FormDataContentType())
+	o.as(who)(r)
+	sameOrigin(r)
+	w := httptest.NewRecorder()
+	o.ServeHTTP(w, r)
+	return w
+}
+
+func TestARegistryFileIsSeenBeforeItIsApplied(t *testing.T) {
+	o := openOffice(t)
+	license := o.claim(t, "otieno")
+	source := url.Values{"source": {"Council file"}}
+	head := "kind,issuer,number,jurisdiction,status,valid_to\n"
+	w := o.file(t, "wanjiru", "/credentials/imports", head+"licence,Medical council,DEMO-KE-otieno,KE,suspended,\nlicence,Medical council,X-1,KE,active,\n", source)
+	at := w.Header().Get("Location")
+	if w.Code != 303 || !strings.HasPrefix(at, "/credentials/imports/") {
+		t.Fatalf("upload: %d\n%s", w.Code, w.Body)
+	}
+	bad := o.file(t, "wanjiru", "/credentials/imports", head+"licence,Medical council,DEMO-KE-otieno,KE,suspended,tomorrow\n", source).Header().Get("Location")
+	o.everyTongue(t, "wanjiru", "/credentials/imports", at, bad, "/credentials")
+	o.everyTongue(t, "kiptoo", at)
+	actor, _, err := o.identity.Authenticate(t.Context(), o.token["wanjiru"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := o.identity.SetPreferences(t.Context(), actor, "en", actor.Zone); err != nil {
+		t.Fatal(err)
+	}
+	if body := get(o, bad, o.as("wanjiru")).Body.String(); !strings.Contains(body, "not a date") || strings.Contains(body, "/apply") {
+		t.Error("a file with a bad row can be applied")
+	}
+	body := get(o, at, o.as("wanjiru")).Body.String()
+	if !strings.Contains(body, "Bad news") || !strings.Contains(body, "Nobody on file") || !strings.Contains(body, "SHA-256") {
+		t.Errorf("the preview:\n%s", body)
+	}
+	form := url.Values{}
+	for _, m := range regexp.MustCompile(`name="(count_[a-z]+)" value="([0-9]+)"`).FindAllStringSubmatch(body, -1) {
+		form.Set(m[1], m[2])
+	}
+	o.send(t, "wanjiru", at+"/apply", form)
+	if body := get(o, license, o.as("wanjiru")).Body.String(); !strings.Contains(body, "Suspended") {
+		t.Error("bad news does not stand on the page of the license")
+	}
+	o.everyTongue(t, "wanjiru", at)
+	if w := o.file(t, "wanjiru", "/credentials/imports", head+"licence,Ordre des m\xe9decins,1,FR,active,\n", source); w.Code != 422 || !strings.Contains(w.Body.String(), `href="#file"`) {
+		t.Errorf("Latin-1: %d", w.Code)
+	}
+	if w := o.file(t, "otieno", "/credentials/imports", head, source); w.Code != 403 {
+		t.Errorf("a physician sends a file: %d", w.Code)
+	}
+}
+
+func TestEveryOutcomeAndReasonOfAFileHasItsWords(t *testing.T) {
+	b, err := i18n.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range credentialing.Outcomes {
+		if !b.Has(i18n.ID("record.outcome." + string(o))) {
+			t.Errorf("no words for the outcome %s", o)
+		}
+	}
+	for _, r := range credentialing.RowReasons {
+		if !b.Has(i18n.ID("record.row." + r)) {
+			t.Errorf("no words for the reason %s", r)
+		}
+	}
+	for _, a := range credentialing.RecordActs {
+		if !b.Has(i18n.ID("record.act." + string(a))) {
+			t.Errorf("no words for the act %s", a)
+		}
+	}
+}
