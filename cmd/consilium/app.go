@@ -65,16 +65,19 @@ func (a *app) close() {
 }
 
 // start brings everything up to serving. On an error nothing is left running.
-func start(ctx context.Context, cfg config, log *slog.Logger) (a *app, err error) {
-	a = &app{cfg: cfg, log: log}
-	defer func() {
-		if err != nil {
-			a.close()
-		}
-	}()
+func start(ctx context.Context, cfg config, log *slog.Logger) (*app, error) {
+	a := &app{cfg: cfg, log: log}
+	if err := a.start(ctx); err != nil {
+		a.close()
+		return nil, err
+	}
+	return a, nil
+}
+
+func (a *app) start(ctx context.Context) (err error) {
 	// The address first: a taken port is the likeliest refusal and the cheapest.
-	if a.listener, err = net.Listen("tcp", cfg.Addr); err != nil {
-		return nil, fmt.Errorf("listen on %s: %w (give another address with --addr or CONSILIUM_ADDR)", cfg.Addr, err)
+	if a.listener, err = net.Listen("tcp", a.cfg.Addr); err != nil {
+		return fmt.Errorf("listen on %s: %w (give another address with --addr or CONSILIUM_ADDR)", a.cfg.Addr, err)
 	}
 	a.later(func() { _ = a.listener.Close() })
 	for _, step := range []struct {
@@ -90,11 +93,11 @@ func start(ctx context.Context, cfg config, log *slog.Logger) (a *app, err error
 	} {
 		began := time.Now()
 		if err := step.do(ctx); err != nil {
-			return nil, err
+			return err
 		}
-		log.DebugContext(ctx, "started", "step", step.name, "took", time.Since(began))
+		a.log.DebugContext(ctx, "started", "step", step.name, "took", time.Since(began))
 	}
-	return a, nil
+	return nil
 }
 
 func (a *app) directories(context.Context) error {

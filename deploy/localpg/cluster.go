@@ -112,6 +112,36 @@ func Start(ctx context.Context, c Config) (*Cluster, error) {
 	return cl, nil
 }
 
+// ErrNotRunning means that no cluster runs in the directory.
+var ErrNotRunning = errors.New("localpg: no database runs there")
+
+// Attach connects to the cluster that another process of this program runs in base,
+// for the commands beside a running service. Stop does nothing on it.
+func Attach(base string) (*Cluster, error) {
+	acc, err := serverAccount()
+	if err != nil {
+		return nil, err
+	}
+	if base, err = filepath.Abs(base); err != nil {
+		return nil, err
+	}
+	raw, err := os.ReadFile(filepath.Join(base, "secret"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, ErrNotRunning
+	} else if err != nil {
+		return nil, fmt.Errorf("database password: %w", err)
+	}
+	c := &Cluster{base: base, account: acc, password: strings.TrimSpace(string(raw))}
+	c.stopOnce.Do(func() {}) // it is not ours to stop
+	if err := c.runtimeDirectory(); err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(filepath.Join(c.run, ".s.PGSQL.5432")); err != nil {
+		return nil, ErrNotRunning
+	}
+	return c, nil
+}
+
 // AppURL connects as the application's role.
 func (c *Cluster) AppURL() string { return c.URL(AppRole, Database) }
 

@@ -2,6 +2,7 @@ package localpg_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -86,6 +87,25 @@ func TestTwoStartsOnOneDirectoryAreRefused(t *testing.T) {
 	_, err := localpg.Start(context.Background(), localpg.Config{Base: base})
 	if err == nil || !strings.Contains(err.Error(), strconv.Itoa(os.Getpid())) {
 		t.Errorf("got %v, want an error naming process %d", err, os.Getpid())
+	}
+}
+
+func TestAttachReachesARunningClusterOnly(t *testing.T) {
+	base := baseDir(t)
+	if _, err := localpg.Attach(base); !errors.Is(err, localpg.ErrNotRunning) {
+		t.Errorf("nothing there: got %v", err)
+	}
+	c := start(t, base)
+	other, err := localpg.Attach(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	exec1(t, other.AppURL(), "select 1")
+	other.Stop()
+	exec1(t, other.AppURL(), "select 1") // it goes on: it is not ours
+	c.Stop()
+	if _, err := localpg.Attach(base); !errors.Is(err, localpg.ErrNotRunning) {
+		t.Errorf("stopped: got %v", err)
 	}
 }
 
