@@ -22,4 +22,32 @@
 // each subTrack, which renumbers it (seqmap) and seals it into the subscriber's
 // connection, all in the reading goroutine. Everything else that changes a room
 // happens under the room's lock; each peer's loop owns its negotiation.
+//
+// # Cost
+//
+// Measured beside livekit-server v1.13.5 with its defaults, alternating, medians of 5
+// runs of 8 s, on 2 processors shared with the generator and with other work (load 4 to
+// 7, so that times vary by a third). A packet is one that a participant received; the
+// processor time is the server's, from /proc. Joining is counted from the connect call
+// to the first packet, in a room where somebody is sending.
+//
+//	                                       µs a packet  MiB each  delay p50     p99  join p50     p99
+//	consult, 4 rooms of 3       this engine       27.1      3.12    0.24 ms  3.4 ms     44 ms   61 ms
+//	                            livekit-server    28.6      4.66    0.26 ms  2.2 ms    263 ms  330 ms
+//	                            ratio             0.95      0.67       0.92    1.56
+//	teaching, 3 to 20           this engine       10.6      1.21    0.61 ms  3.5 ms     15 ms   41 ms
+//	                            livekit-server    12.5      2.60    0.86 ms  6.0 ms    169 ms  182 ms
+//	                            ratio             0.85      0.46       0.70    0.59
+//	interpretation, 7 to 8      this engine       15.0      1.68    0.30 ms  1.9 ms     20 ms   33 ms
+//	                            livekit-server    18.1      3.11    0.31 ms  1.3 ms    173 ms  180 ms
+//	                            ratio             0.83      0.54       0.95    1.38
+//
+// The aim is half of livekit-server's processor time in all three; it is not reached
+// while every subscriber's packets leave through a connection of Pion's. To repeat:
+//
+//	go install github.com/livekit/livekit-server/cmd/server@v1.13.5
+//	consilium bench media --against-binary "$(go env GOPATH)/bin/server" --window 8s
+//
+// or, against a server that is running, --against ws://127.0.0.1:7880 --key K --secret S;
+// --full plays 10 rooms of 3, 3 to 60 and 7 to 20 on a machine with more processors.
 package sfu
