@@ -17,7 +17,8 @@ var platformWide = []string{"audit_leaf", "role_grant", "login", "facility_licen
 // asOwner are the functions that look past the policies, each answering a question
 // that tells nothing of whose the rows are or, for the job that looks at bookings
 // again, of what they are.
-var asOwner = []string{"busy", "mark_reviews", "mark_all_reviews", "reviews_due", "cases_due", "reminders_due", "reminders_missing", "zone_stale", "zone_overtaken"}
+var asOwner = []string{"busy", "mark_reviews", "mark_all_reviews", "reviews_due", "cases_due", "reminders_due", "reminders_missing", "zone_stale", "zone_overtaken",
+	"lapse_holds", "presence_windows", "presences_untold"}
 
 // CheckPolicies says what is wrong with the second lock of the database as the
 // application sees it, nil when nothing is: a role that skips row policies, a table
