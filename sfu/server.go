@@ -45,6 +45,8 @@ type Config struct {
 	// AutoCreate lets the first token with roomJoin make its room, with the ordinary
 	// policy. Without it only rooms made by Open and RoomService exist.
 	AutoCreate bool
+	// Relay gives clients a way through networks without UDP; nil for none. See sfu/turn.
+	Relay Relay
 	// Grace is how long a participant without socket stays, for a resume. 20 s if 0.
 	Grace time.Duration
 	// EmptyTimeout ends a room made by a token when nobody was in it for so long. 5
@@ -56,6 +58,12 @@ type Config struct {
 	Log *slog.Logger
 
 	wrap func(net.PacketConn) net.PacketConn // puts loss on the way, in tests
+}
+
+// Relay is a TURN server. Credentials must not block; it is called for every join and
+// resume, with opaque ids.
+type Relay interface {
+	Credentials(participant, room string) (urls []string, username, password string)
 }
 
 // Server is the media engine: rooms, participants and their tracks on one UDP port.

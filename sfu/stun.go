@@ -80,19 +80,24 @@ func bindingAnswer(out, request []byte, from netip.AddrPort) []byte {
 	return out
 }
 
-// iceServers is what the client is told to learn its address from. Only clients on
-// Pion are: a browser takes whatever comes from the address of a STUN server for an
+// iceServers is what the client is told of TURN, with credentials of its own, and of a
+// server to learn its address from. Only clients on Pion are told of that: a browser takes whatever comes from the address of a STUN server for an
 // answer of it, so that server must not be the media port itself.
 func (p *Peer) iceServers() []*livekit.ICEServer {
+	var servers []*livekit.ICEServer
+	if relay := p.srv.cfg.Relay; relay != nil {
+		urls, username, password := relay.Credentials(p.sid, p.room.sid)
+		servers = append(servers, &livekit.ICEServer{Urls: urls, Username: username, Credential: password})
+	}
 	if p.sdk != "go" {
-		return nil
+		return servers
 	}
 	addr := p.srv.Addr()
 	host := addr.Addr().Unmap().String()
 	if len(p.srv.cfg.PublicIPs) > 0 {
 		host = p.srv.cfg.PublicIPs[0]
 	} else if addr.Addr().IsUnspecified() {
-		return nil
+		return servers
 	}
-	return []*livekit.ICEServer{{Urls: []string{"stun:" + net.JoinHostPort(host, itoa(int(addr.Port())))}}}
+	return append(servers, &livekit.ICEServer{Urls: []string{"stun:" + net.JoinHostPort(host, itoa(int(addr.Port())))}})
 }

@@ -49,7 +49,7 @@ type subTrack struct {
 	rtxPT   uint8
 	rtxSSRC uint32
 	rtxSeq  uint16
-	repairs int // how many packets may be sent again
+	repairs int   // how many packets may be sent again
 	redPT   uint8 // 0: the subscriber has no RED
 	twccID  uint8 // 0: the subscriber does not report arrivals; set before writer
 	ext     [2]byte

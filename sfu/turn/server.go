@@ -1,0 +1,267 @@
+package turn
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/pion/logging"
+	pion "github.com/pion/turn/v5"
+)
+
+// The bounds of what is held and sent, when Config says nothing else.
+const (
+	perPeer   = 4         // two connections, each over two transports
+	perGroup  = 200       // a teaching room behind closed networks
+	perServer = 2000      // sockets
+	perSecond = 3_000_000 // bits, each way, of one allocation
+	perSource = 64        // TCP connections of one address: a clinic behind one NAT
+	allTCP    = 4000
+)
+
+// Deadlines of TCP: clients check the way every few seconds.
+const (
+	idleTimeout  = 60 * time.Second
+	firstTimeout = 10 * time.Second
+	writeTimeout = 10 * time.Second
+)
+
+// Config is what a Server needs.
+type Config struct {
+	// UDP, TCP and TLS are the addresses to listen on; empty for none. TLS needs
+	// Certificates.
+	UDP, TCP, TLS string
+	Certificates  *tls.Config
+	// RelayIP is the address of this machine that the relayed packets come from.
+	RelayIP netip.Addr
+	// Media are the addresses and ports of the media engine. Nothing else is reached,
+	// so a private address here is one that clients may reach.
+	Media []netip.AddrPort
+	// Secrets sign credentials: the first makes new ones, all are accepted.
+	Secrets []string
+	// URLs are told to clients, "turn:turn.example.org:3478?transport=udp".
+	URLs []string
+	// PerPeer, PerGroup and PerServer bound allocations, PerSecond the bits each way
+	// of one. 4, 200, 2000 and 3 Mbit/s if 0.
+	PerPeer, PerGroup, PerServer, PerSecond int
+	// Now is the clock; time.Now if nil.
+	Now func() time.Time
+}
+
+// Server is a TURN server that reaches the media engine only.
+type Server struct {
+	cfg    Config
+	media  []netip.AddrPort // unmapped
+	server *pion.Server
+	udp    net.PacketConn
+	tcp    net.Listener
+	tls    net.Listener
+
+	mu     sync.Mutex
+	held   map[holder]int // guarded by mu
+	groups map[string]int // guarded by mu
+	all    int            // guarded by mu
+}
+
+// New binds the ports and serves until Close.
+func New(cfg Config) (*Server, error) {
+	if len(cfg.Media) == 0 {
+		return nil, errors.New("turn: no media address: nothing may be reached")
+	}
+	if len(cfg.Secrets) == 0 {
+		return nil, errors.New("turn: no secret")
+	}
+	for _, secret := range cfg.Secrets {
+		if len(secret) < 32 {
+			return nil, errors.New("turn: a secret needs 32 characters or more")
+		}
+	}
+	if !cfg.RelayIP.IsValid() || cfg.RelayIP.IsUnspecified() {
+		return nil, errors.New("turn: the relay needs an address of this machine")
+	}
+	s := &Server{cfg: cfg, held: map[holder]int{}, groups: map[string]int{}}
+	for _, m := range cfg.Media {
+		a := m.Addr().Unmap()
+		if !a.IsValid() || a.IsUnspecified() || a.IsMulticast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) || m.Port() == 0 {
+			return nil, fmt.Errorf("turn: %s is no address of a media engine", m)
+		}
+		s.media = append(s.media, netip.AddrPortFrom(a, m.Port()))
+	}
+	for _, d := range []struct {
+		value *int
+		usual int
+	}{
+		{&s.cfg.PerPeer, perPeer}, {&s.cfg.PerGroup, perGroup}, {&s.cfg.PerServer, perServer}, {&s.cfg.PerSecond, perSecond},
+	} {
+		if *d.value == 0 {
+			*d.value = d.usual
+		}
+	}
+	if s.cfg.Now == nil {
+		s.cfg.Now = time.Now
+	}
+	if err := s.listen(); err != nil {
+		s.closeListeners()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Server) listen() error {
+	factory := logging.NewDefaultLoggerFactory()
+	factory.Writer = io.Discard
+	pc := pion.ServerConfig{
+		// The realm is the same everywhere and names nobody.
+		Realm: "turn", AuthHandler: s.authenticate, LoggerFactory: factory,
+		QuotaHandler: func(userID, _ string, _ net.Addr) bool { return s.room(holderOf(userID)) },
+	}
+	var err error
+	if s.cfg.UDP != "" {
+		if s.udp, err = net.ListenPacket("udp", s.cfg.UDP); err != nil {
+			return fmt.Errorf("turn: listen: %w", err)
+		}
+		pc.PacketConnConfigs = append(pc.PacketConnConfigs, pion.PacketConnConfig{
+			PacketConn: s.udp, RelayAddressGenerator: (*generator)(s), PermissionHandler: s.permit,
+		})
+	}
+	stream := func(address string, config *tls.Config) (net.Listener, error) {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			return nil, fmt.Errorf("turn: listen: %w", err)
+		}
+		bounded := newListener(l)
+		if config != nil {
+			return tls.NewListener(bounded, config), nil
+		}
+		return bounded, nil
+	}
+	if s.cfg.TCP != "" {
+		if s.tcp, err = stream(s.cfg.TCP, nil); err != nil {
+			return err
+		}
+		pc.ListenerConfigs = append(pc.ListenerConfigs, pion.ListenerConfig{
+			Listener: s.tcp, RelayAddressGenerator: (*generator)(s), PermissionHandler: s.permit,
+		})
+	}
+	if s.cfg.TLS != "" {
+		if s.cfg.Certificates == nil {
+			return errors.New("turn: TLS without certificates")
+		}
+		if s.tls, err = stream(s.cfg.TLS, s.cfg.Certificates); err != nil {
+			return err
+		}
+		pc.ListenerConfigs = append(pc.ListenerConfigs, pion.ListenerConfig{
+			Listener: s.tls, RelayAddressGenerator: (*generator)(s), PermissionHandler: s.permit,
+		})
+	}
+	s.server, err = pion.NewServer(pc)
+	if err != nil {
+		return fmt.Errorf("turn: %w", err)
+	}
+	return nil
+}
+
+func (s *Server) closeListeners() {
+	if s.udp != nil {
+		_ = s.udp.Close()
+	}
+	for _, l := range []net.Listener{s.tcp, s.tls} {
+		if l != nil {
+			_ = l.Close()
+		}
+	}
+}
+
+// UDPAddr returns the address of the UDP port, or nil.
+func (s *Server) UDPAddr() net.Addr {
+	if s.udp == nil {
+		return nil
+	}
+	return s.udp.LocalAddr()
+}
+
+// TCPAddr returns the address of the TCP port, or nil.
+func (s *Server) TCPAddr() net.Addr {
+	if s.tcp == nil {
+		return nil
+	}
+	return s.tcp.Addr()
+}
+
+// Allocations is how many are held now.
+func (s *Server) Allocations() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.all
+}
+
+// Close ends all allocations and releases the ports.
+func (s *Server) Close() error { return s.server.Close() }
+
+// permit judges the address a client wants to reach; its port is judged with every
+// packet, see relayConn. Addresses of IPv6 that stand for one of IPv4 (NAT64, 6to4,
+// v4-compatible) are none of the list, whatever they stand for.
+func (s *Server) permit(_ net.Addr, ip net.IP) bool {
+	a, ok := netip.AddrFromSlice(ip)
+	if !ok {
+		return false
+	}
+	a = a.Unmap()
+	return slices.ContainsFunc(s.media, func(m netip.AddrPort) bool { return m.Addr() == a })
+}
+
+func (s *Server) reaches(to net.Addr) bool {
+	u, ok := to.(*net.UDPAddr)
+	if !ok {
+		return false
+	}
+	a := u.AddrPort()
+	return slices.Contains(s.media, netip.AddrPortFrom(a.Addr().Unmap(), a.Port()))
+}
+
+// holds tells whether the holder has an allocation.
+func (s *Server) holds(h holder) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.held[h] > 0
+}
+
+func (s *Server) room(h holder) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.roomLocked(h)
+}
+
+func (s *Server) roomLocked(h holder) bool {
+	return s.held[h] < s.cfg.PerPeer && s.groups[h.group] < s.cfg.PerGroup && s.all < s.cfg.PerServer
+}
+
+func (s *Server) take(h holder) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.roomLocked(h) {
+		return false
+	}
+	s.held[h]++
+	s.groups[h.group]++
+	s.all++
+	return true
+}
+
+func (s *Server) give(h holder) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all--
+	if s.held[h]--; s.held[h] == 0 {
+		delete(s.held, h)
+	}
+	if s.groups[h.group]--; s.groups[h.group] == 0 {
+		delete(s.groups, h.group)
+	}
+}
