@@ -10,13 +10,16 @@ import (
 	"github.com/consilium-health/consilium/web/pages"
 )
 
-// calendarRoutes are the addresses of the private calendar.
+// calendarRoutes are the addresses of the private calendar and of changed clock rules.
 func (s *Server) calendarRoutes() []route {
 	return []route{
 		{http.MethodGet, "/calendar", member, s.calendarPage},
 		{http.MethodPost, "/calendar", member, s.makeCalendar},
 		{http.MethodPost, "/calendar/revoke", member, s.revokeCalendar},
 		{http.MethodGet, "/calendar/{token}/consilium.ics", everyone, s.slowly(s.calendarFeed)},
+		{http.MethodGet, "/zone-changes", member, s.zonesPage},
+		{http.MethodPost, "/zone-changes", member, s.decideZones},
+		{http.MethodPost, "/zone-changes/{item}", member, s.decideZone},
 	}
 }
 

@@ -28,7 +28,7 @@ var flashable = map[i18n.ID]bool{
 	i18n.CaseFlashCreated:    true, i18n.CaseFlashSubmitted: true, i18n.CaseFlashAssigned: true, i18n.CaseFlashConsent: true,
 	i18n.CaseFlashWithdrawn: true, i18n.CaseFlashFile: true, i18n.CaseFlashOpinion: true, i18n.CaseFlashDecision: true,
 	i18n.CaseFlashHandedBack: true, i18n.CaseFlashClosed: true, i18n.CaseFlashDeclined: true, i18n.CaseFlashReturned: true,
-	i18n.CaseOpinionSaved: true, i18n.CalendarRevoked: true,
+	i18n.CaseOpinionSaved: true, i18n.CalendarRevoked: true, i18n.ZonesDone: true, i18n.ZonesLeft: true,
 }
 
 // coreRoutes are the addresses that no room owns.

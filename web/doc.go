@@ -4,7 +4,7 @@
 //
 // # How to add a page
 //
-// Four files, all of the page's area (case, booking, room, officer; core is the rest):
+// Four files, all of the page's area (case, booking, calendar, room, officer; core is the rest):
 //
 //	web/booking.go               handlers, and the area's routes
 //	web/pages/booking.templ      the page's struct and its component
@@ -153,6 +153,8 @@
 //	/cases/{case}/times                   find a time and book (area booking)
 //	/appointments /appointments/{appointment} …   area booking
 //	/availability                         area booking
+//	/calendar /calendar/{token}/consilium.ics     area calendar
+//	/zone-changes /zone-changes/{item}    area calendar
 //	/invite/{token}                       invitation link of a guest (area booking)
 //	/sessions/{appointment}               door, lobby and room (area room)
 //	/sessions/{session}/feed              its WebSocket

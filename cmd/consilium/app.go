@@ -25,6 +25,7 @@ import (
 	"github.com/consilium-health/consilium/deploy/localpg"
 	"github.com/consilium-health/consilium/deploy/migrations"
 	"github.com/consilium-health/consilium/scheduling"
+	"github.com/consilium-health/consilium/scheduling/zoneinfo"
 	"github.com/consilium-health/consilium/sessions"
 	"github.com/consilium-health/consilium/sessions/workspace"
 	"github.com/consilium-health/consilium/sfu"
@@ -85,6 +86,7 @@ func (a *app) start(ctx context.Context) (err error) {
 		do   func(context.Context) error
 	}{
 		{"directories", a.directories},
+		{"zones", a.openZones},
 		{"database", a.openDatabase},
 		{"keys", a.openKeys},
 		{"services", a.openServices},
@@ -103,6 +105,22 @@ func (a *app) start(ctx context.Context) (err error) {
 func (a *app) directories(context.Context) error {
 	if err := os.MkdirAll(a.cfg.Data, 0o755); err != nil {
 		return fmt.Errorf("data directory: %w", err)
+	}
+	return nil
+}
+
+// openZones takes the zone data that the operator names, if it is not older than the
+// binary's.
+func (a *app) openZones(context.Context) error {
+	if a.cfg.ZoneInfo == "" {
+		return nil
+	}
+	data, err := zoneinfo.ReadFile(a.cfg.ZoneInfo)
+	if err == nil {
+		err = zoneinfo.Use(data)
+	}
+	if err != nil {
+		return fmt.Errorf("CONSILIUM_ZONEINFO: %w", err)
 	}
 	return nil
 }

@@ -44,6 +44,9 @@ type config struct {
 	// AcceptUnverified names who knowingly accepted rule packs that nobody has
 	// confirmed, "NAME until YYYY-MM-DD"; "" refuses them.
 	AcceptUnverified string
+	// ZoneInfo names zone data newer than the binary's: an archive made by
+	// deploy/zoneinfo.sh, with VERSION beside it. "" uses what the binary carries.
+	ZoneInfo string
 	// LogLevel is debug, info, warn or error.
 	LogLevel string
 	// Drain is how long running consults may go on after SIGTERM.
@@ -84,6 +87,7 @@ func settings() []setting {
 		stringSetting("CONSILIUM_SMTP_URL", "mail relay, smtp://user:password@host:587", true, func(c *config) *string { return &c.SMTPURL }),
 		stringSetting("CONSILIUM_MAIL_FROM", "sender of all mail", false, func(c *config) *string { return &c.MailFrom }),
 		stringSetting("CONSILIUM_ACCEPT_UNVERIFIED", "who accepts unconfirmed rule packs, and until when: NAME until YYYY-MM-DD", false, func(c *config) *string { return &c.AcceptUnverified }),
+		stringSetting("CONSILIUM_ZONEINFO", "newer time zone data, zoneinfo.zip with VERSION beside it; unset: as shipped", false, func(c *config) *string { return &c.ZoneInfo }),
 		stringSetting("CONSILIUM_LOG", "debug, info, warn or error", false, func(c *config) *string { return &c.LogLevel }),
 		{"CONSILIUM_DRAIN", "how long running consults may go on after SIGTERM, such as 60m", false,
 			func(c *config) string { return c.Drain.String() },

@@ -88,12 +88,15 @@ func (a *app) periodic(workers *river.Workers) []*river.PeriodicJob {
 	river.AddWorker(workers, &lookAgain{a: a})
 	river.AddWorker(workers, &queueReminders{a: a})
 	river.AddWorker(workers, &remind{a: a})
+	river.AddWorker(workers, &updateZones{a: a})
 	return []*river.PeriodicJob{
 		river.NewPeriodicJob(river.PeriodicInterval(5*time.Minute), func() (river.JobArgs, *river.InsertOpts) { return queueRemindersArgs{}, nil },
 			&river.PeriodicJobOpts{RunOnStart: true}),
 		river.NewPeriodicJob(river.PeriodicInterval(time.Minute), func() (river.JobArgs, *river.InsertOpts) { return lookAgainArgs{}, nil },
 			&river.PeriodicJobOpts{RunOnStart: true}),
 		river.NewPeriodicJob(nightly{}, func() (river.JobArgs, *river.InsertOpts) { return lookAgainArgs{All: true}, nil }, nil),
+		river.NewPeriodicJob(nightly{}, func() (river.JobArgs, *river.InsertOpts) { return updateZonesArgs{}, nil },
+			&river.PeriodicJobOpts{RunOnStart: true}),
 	}
 }
 

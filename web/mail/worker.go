@@ -134,6 +134,8 @@ func (w *Worker) write(ctx context.Context, a TellArgs) (Message, error) {
 		link = w.c.Origin + "/cases/" + a.Objects["case"]
 	case a.Objects["appointment"] != "":
 		link = w.c.Origin + "/appointments/" + a.Objects["appointment"]
+	case a.Objects["zone_update"] != "":
+		link = w.c.Origin + "/zone-changes"
 	}
 	m.Subject = l.Isolated(t.subject)
 	m.Body = letter(l, who, l.Isolated(t.body), "", l.Isolated(i18n.MailOpen), link)
@@ -154,6 +156,7 @@ var texts = map[string]text{
 	"opinion.signed":    {i18n.MailOpinionSubject, i18n.MailOpinionBody},
 	"decision.signed":   {i18n.MailDecisionSubject, i18n.MailDecisionBody},
 	"addendum.signed":   {i18n.MailAddendumSubject, i18n.MailAddendumBody},
+	"zone_update.found": {i18n.MailClockFoundSubject, i18n.MailClockFoundBody},
 	"consent.withdrawn": {i18n.MailWithdrawnSubject, i18n.MailWithdrawnBody},
 	"case.set_aside":    {i18n.MailCaseSetAsideSubject, i18n.MailCaseSetAsideBody},
 	"case.restored":     {i18n.MailCaseRestoredSubject, i18n.MailCaseRestoredBody},
@@ -164,7 +167,7 @@ var appointmentActs = map[string]bool{
 	"appointment.booked": true, "appointment.invited": true, "appointment.canceled": true, "appointment.moved": true,
 	"appointment.rebooked": true,
 	"seat.accepted":        true, "seat.declined": true,
-	"appointment.reminded": true,
+	"appointment.reminded": true, "appointment.clock_moved": true, "appointment.clock_kept": true,
 }
 
 // invitation writes about an appointment as it stands when the mail is written: an
@@ -175,6 +178,11 @@ func (w *Worker) invitation(m Message, a TellArgs, inv scheduling.Invitation) (M
 	switch {
 	case inv.Method == "CANCEL":
 		t, file = text{i18n.MailCanceledSubject, i18n.MailCanceledBody}, "cancellation.ics"
+	case a.Act == "appointment.clock_moved" || a.Act == "appointment.clock_kept":
+		moved := false
+		if t, moved = clockText(a, inv); !moved {
+			file = ""
+		}
 	case a.Act == "seat.declined":
 		t, file = text{i18n.MailDeclinedSubject, i18n.MailDeclinedBody}, ""
 	case inv.Seat.Role == scheduling.RoleInterpreter && inv.Seat.Response == scheduling.NeedsAction:
