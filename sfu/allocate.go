@@ -130,7 +130,7 @@ func (p *Peer) shareLocked(now time.Time) {
 	var shares []share
 	for _, d := range p.subs {
 		d.mu.Lock()
-		sentBytes := uint64(d.octets) + uint64(d.packets)*overhead
+		sentBytes := d.bytes + uint64(d.packets)*overhead
 		d.mu.Unlock()
 		d.meter.update(sentBytes, now)
 		if !d.track.video() {

@@ -84,6 +84,7 @@ type Peer struct {
 	shared      bool                      // guarded by room.mu: its link is divided by the estimate
 	intake      intake                    // what it publishes, before anything reads it
 	over        overload                  // guarded by room.mu
+	counted     tally                     // guarded by room.mu
 	probe       prober                    // guarded by room.mu
 	worst       uint8                     // guarded by room.mu: loss since quality was told
 	quality     livekit.ConnectionQuality // guarded by room.mu
@@ -92,6 +93,16 @@ type Peer struct {
 
 // Join lets a client into the room its token names.
 func (s *Server) Join(_ context.Context, req JoinRequest) (*Peer, error) {
+	p, err := s.join(req)
+	if err != nil {
+		s.count.refusals.Add(1)
+		return nil, err
+	}
+	s.count.joins.Add(1)
+	return p, nil
+}
+
+func (s *Server) join(req JoinRequest) (*Peer, error) {
 	v := req.Claims.Video
 	if v == nil || !v.RoomJoin || v.Room == "" || req.Claims.Subject == "" {
 		return nil, ErrGrant
@@ -226,6 +237,7 @@ func (s *Server) Check(c Claims) error {
 // any more the client is told to join again.
 func (s *Server) Resume(_ context.Context, c Claims, sid string, sink Sink) (*Peer, error) {
 	if err := s.Check(c); err != nil {
+		s.count.refusals.Add(1)
 		return nil, err
 	}
 	if r := s.Room(c.Video.Room); r != nil {
@@ -233,9 +245,11 @@ func (s *Server) Resume(_ context.Context, c Claims, sid string, sink Sink) (*Pe
 		defer r.mu.Unlock()
 		if p := r.people[c.Subject]; p != nil && p.peer != nil && p.sid == sid {
 			p.peer.resumeLocked(sink)
+			s.count.resumes.Add(1)
 			return p.peer, nil
 		}
 	}
+	s.count.unknown.Add(1)
 	sink.Send(leaveMessage(livekit.LeaveRequest_RECONNECT, livekit.DisconnectReason_STATE_MISMATCH))
 	sink.Close()
 	return nil, nil

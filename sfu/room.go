@@ -189,6 +189,10 @@ func (r *Room) leaveLocked(p *participant, reason livekit.DisconnectReason) {
 		return
 	}
 	delete(r.people, p.identity)
+	if p.peer != nil {
+		p.peer.countLocked()
+		r.srv.count.left(reason)
+	}
 	for len(p.tracks) > 0 {
 		r.unpublishLocked(p.tracks[0])
 	}
@@ -416,6 +420,9 @@ func (r *Room) regateLocked(d *subTrack, now time.Time) {
 	}
 	if state != d.told {
 		d.told = state
+		if weak && d.verdict == Flow {
+			r.srv.count.pauses.Add(1)
+		}
 		d.peer.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_StreamStateUpdate{
 			StreamStateUpdate: &livekit.StreamStateUpdate{StreamStates: []*livekit.StreamStateInfo{{
 				ParticipantSid: d.track.owner.sid, TrackSid: d.track.sid, State: state,

@@ -86,6 +86,7 @@ type Server struct {
 	closed bool             // guarded by mu
 
 	feeds feedTable
+	count counters
 
 	events   eventQueue
 	peers    sync.WaitGroup // running peer loops

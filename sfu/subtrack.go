@@ -41,6 +41,7 @@ type subTrack struct {
 	told     livekit.StreamState          // guarded by room.mu
 	cap      int                          // guarded by room.mu: best layer the link carries, -1 for none
 	meter    meter                        // guarded by room.mu: of what is sent
+	counted  tally                        // guarded by room.mu
 
 	mu      sync.Mutex
 	writer  webrtc.TrackLocalWriter // nil until bound
@@ -60,6 +61,9 @@ type subTrack struct {
 	again   []byte // packet to send again
 	packets uint32
 	octets  uint32
+	bytes   uint64 // what octets wraps of
+	resent  uint64
+	padded  uint64
 	lost    uint8 // fraction of the last report
 	header  rtp.Header
 }
@@ -212,6 +216,7 @@ func (d *subTrack) write(f *frame, now time.Time) {
 	d.send(pt, d.ssrc, seq, ts, f.marker || first, payload, now)
 	d.packets++
 	d.octets += uint32(len(payload))
+	d.bytes += uint64(len(payload))
 	d.repairs = min(d.repairs+1, repairBurst)
 }
 
@@ -256,6 +261,7 @@ func (d *subTrack) pad(n int, now time.Time) bool {
 		stamp(h, d.twccID, &d.ext, d.peer.est.sent(paddingSize+overhead, now))
 		_, _ = d.writer.WriteRTP(h, padding[:])
 		d.packets++
+		d.padded++
 	}
 	return true
 }
@@ -406,6 +412,7 @@ func (d *subTrack) resend(out uint16, now time.Time) {
 		return
 	}
 	d.repairs--
+	d.resent++
 	l := d.track.layers[o.Source].Load()
 	if l == nil {
 		return

@@ -74,6 +74,7 @@ func (r *Room) tick(n uint64, now time.Time) {
 		}
 		if n%everyReport == 0 {
 			p.peer.reportLocked(now)
+			p.peer.countLocked()
 			p.peer.giveWayLocked(now)
 			if now.Sub(p.peer.refreshed) >= refreshEvery {
 				p.peer.sendRefreshLocked()
@@ -172,7 +173,8 @@ func (p *Peer) reportLocked(now time.Time) {
 	for _, t := range p.tracks {
 		for i := range t.layers {
 			if l := t.layers[i].Load(); l != nil {
-				if rr, ok := l.report(now); ok {
+				if rr, lost, ok := l.report(now); ok {
+					p.srv.count.lostIn.Add(lost)
 					reports = append(reports, rr)
 				}
 			}

@@ -275,6 +275,7 @@ func (t *Track) requestKeyframe(index int, now time.Time) {
 	}
 	l.pliAt, l.pliWanted = now, false
 	l.mu.Unlock()
+	t.room.srv.count.keyRequests.Add(1)
 	l.peer.writePublisherRTCP(&rtcp.PictureLossIndication{MediaSSRC: uint32(l.remote.SSRC())})
 }
 
@@ -342,21 +343,22 @@ func (l *layer) readRTCP(now func() time.Time) {
 }
 
 // report returns the reception report of the layer since the last one.
-func (l *layer) report(now time.Time) (rtcp.ReceptionReport, bool) {
+func (l *layer) report(now time.Time) (r rtcp.ReceptionReport, lost uint64, ok bool) {
 	s, ok := l.cache.Stats()
 	if !ok {
-		return rtcp.ReceptionReport{}, false
+		return rtcp.ReceptionReport{}, 0, false
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	expected := s.Expected - l.before.Expected
 	received := s.Received - l.before.Received
 	l.before = s
-	r := rtcp.ReceptionReport{
+	r = rtcp.ReceptionReport{
 		SSRC: uint32(l.remote.SSRC()), LastSequenceNumber: s.Highest, Jitter: uint32(l.jitter),
 	}
 	if expected > received && expected > 0 {
 		r.FractionLost = uint8(min(255, (expected-received)*256/expected))
+		lost = expected - received
 	}
 	if s.Expected > s.Received {
 		r.TotalLost = uint32(min(0x7fffff, s.Expected-s.Received))
@@ -365,5 +367,5 @@ func (l *layer) report(now time.Time) (rtcp.ReceptionReport, bool) {
 		r.LastSenderReport = uint32(l.srNTP >> 16)
 		r.Delay = uint32(now.Sub(l.srAt) * 65536 / time.Second)
 	}
-	return r, true
+	return r, lost, true
 }
