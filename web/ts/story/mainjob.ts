@@ -111,7 +111,7 @@ async function play(stage: Stage): Promise<void> {
     };
     assert.equal(await attach("lab.pdf", "application/pdf", pdf(), "labs"), 303);
     await page.getByText("lab.pdf").first().waitFor();
-    assert.equal(await attach("echo.png", "image/png", png(), "images"), 303);
+    assert.equal(await attach("echo.png", "image/png", await trace(otieno), "images"), 303);
     await page.getByText("echo.png").first().waitFor();
     const refused = await attach("program.exe", "application/octet-stream", Buffer.from("MZ\x90\x00 not a picture"), "images");
     assert.ok(refused === 415 || refused === 422, `a program was answered ${refused}`);
@@ -271,7 +271,7 @@ async function play(stage: Stage): Promise<void> {
     await stage.accessible(tremblay.page, "room in French");
     await stage.accessible(aziz.page, "interpreter's desk in Arabic");
     await stage.accessible(idris.page, "room in Arabic on a phone");
-    for (const p of [otieno, tremblay, aziz, idris]) await stage.shot(p.page, `room-${p.name}`);
+    for (const p of [otieno, tremblay, aziz, idris]) await stage.shot(p.page, `room-${p.name}`, p === idris ? "whole" : "screen");
   });
 
   await stage.step("off air again, the floor comes back to its full level", async () => {
@@ -333,7 +333,7 @@ async function play(stage: Stage): Promise<void> {
     const { page } = otieno;
     await page.goto(casePath);
     await stage.accessible(page, "case with an opinion");
-    await stage.shot(page, "case");
+    await stage.shot(page, "case", "screen");
     const cards = page.locator("form[action*='/cards/'] button");
     while ((await cards.count()) > 0) await cards.first().click();
     await page.goto(`${casePath}/decision`);
@@ -421,9 +421,17 @@ async function refusals(stage: Stage, casePath: string, visit: string): Promise<
 const loud = (db: readonly number[], which: readonly number[]): boolean => which.every((i) => (db[i] ?? -200) > -45);
 const silent = (db: readonly number[], which: readonly number[]): boolean => which.every((i) => (db[i] ?? 0) < -70);
 
-/** The smallest picture there is. */
-function png(): Buffer {
-  return Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==", "base64");
+/** A drawn trace of a heart, as a picture file. */
+async function trace(p: Person): Promise<Buffer> {
+  const page = await p.context.newPage();
+  const beat = "h40l10-14 10 14h18l6 12 10-120 10 136 8-28h24l16-30 18 30h34";
+  await page.setViewportSize({ width: 960, height: 320 });
+  await page.setContent(`<body style="margin:0;background:#fdf3f0"><svg width="960" height="320">
+    <g stroke="#f0c9c0">${Array.from({ length: 24 }, (_, i) => `<path d="M${i * 40} 0v320"/>`).join("")}${Array.from({ length: 8 }, (_, i) => `<path d="M0 ${i * 40}h960"/>`).join("")}</g>
+    <path d="M20 180${beat.repeat(4)}" fill="none" stroke="#20303a" stroke-width="2.5"/></svg></body>`);
+  const picture = await page.screenshot();
+  await page.close();
+  return picture;
 }
 
 /** A page with one line, as a laboratory would send. */

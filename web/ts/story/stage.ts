@@ -67,7 +67,9 @@ export class Stage {
     await serving(address, server);
     const executablePath = process.env["CONSILIUM_CHROMIUM"] ?? browserNames.find((p) => existsSync(p));
     if (!executablePath) throw new Error("no Chromium found: set CONSILIUM_CHROMIUM");
-    const browser = await chromium.launch({ executablePath, args: flags });
+    // A picture of one's own instead of the browser's moving test picture (Y4M or MJPEG).
+    const camera = process.env["CONSILIUM_STORY_CAMERA"];
+    const browser = await chromium.launch({ executablePath, args: camera ? [...flags, `--use-file-for-fake-video-capture=${camera}`] : flags });
     return new Stage(address, data, server, browser);
   }
 
@@ -125,9 +127,9 @@ export class Stage {
     }
   }
 
-  /** A picture of the page. */
-  async shot(page: Page, name: string): Promise<void> {
-    await page.screenshot({ path: join(shots, `${name.replace(/[^\w-]+/g, "-")}.png`), fullPage: true });
+  /** A picture of the whole page, or of what the screen shows. */
+  async shot(page: Page, name: string, extent: "whole" | "screen" = "whole"): Promise<void> {
+    await page.screenshot({ path: join(shots, `${name.replace(/[^\w-]+/g, "-")}.png`), fullPage: extent === "whole" });
   }
 
   /** axe finds nothing on this page, and it does not scroll sideways. */
