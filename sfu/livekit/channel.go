@@ -239,10 +239,17 @@ func (s *session) receive(r *room, who sessions.Identity, sid string, in *webrtc
 	if p := r.people[who]; p != nil {
 		t = p.tracks[sid]
 	}
-	s.mu.Unlock()
 	if t == nil || in.Codec().MimeType != webrtc.MimeTypeOpus {
+		s.mu.Unlock()
 		return
 	}
+	t.inward++
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		t.inward--
+	}()
 	for {
 		p, _, err := in.ReadRTP()
 		if err != nil {

@@ -86,6 +86,7 @@ type track struct {
 	source livekit.TrackSource
 	muted  bool
 	asked  time.Time // when we last asked to receive it
+	inward int       // readers of it; none: its packets do not come
 
 	last atomic.Int64 // when its last packet came, in nanoseconds
 	flow atomic.Value // sessions.Flow, "" before the first packet
@@ -484,7 +485,7 @@ func (s *session) compare(r *room, who sessions.Identity, p *person, rp *lksdk.R
 			}
 			s.tell(r, who, sessions.MediaEvent{Kind: kind, Source: sources[t.source]})
 		}
-		if t.source == livekit.TrackSource_MICROPHONE && pub.Kind() == lksdk.TrackKindAudio && !pub.IsSubscribed() && time.Since(t.asked) > pollEvery {
+		if t.source == livekit.TrackSource_MICROPHONE && pub.Kind() == lksdk.TrackKindAudio && t.inward == 0 && time.Since(t.asked) > pollEvery {
 			t.asked = time.Now()
 			if err := pub.SetSubscribed(true); err != nil {
 				t.asked = time.Time{}

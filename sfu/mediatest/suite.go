@@ -21,6 +21,9 @@ import (
 type Engine struct {
 	Media  sessions.Media
 	Limits Limits
+	// Only names promises to test, and Except some that another test of the engine's
+	// tests; empty: all, and none.
+	Only, Except []string
 }
 
 // Limits are the promises that the server behind an engine cannot keep to the letter.
@@ -60,6 +63,9 @@ func Run(t *testing.T, e Engine) {
 		{"DataFollowsRightsAndRoutes", dataFollows},
 		{"CloseEndsTheRooms", closeEnds},
 	} {
+		if len(e.Only) > 0 && !slices.Contains(e.Only, p.name) || slices.Contains(e.Except, p.name) {
+			continue
+		}
 		t.Run(p.name, func(t *testing.T) { p.test(t, newStage(t, e)) })
 	}
 }
