@@ -226,4 +226,3 @@ func wallFailed(l *i18n.Localizer, f *pages.Form, wall *scheduling.WallRefusal) 
 	}
 	return out, nil
 }
-

@@ -22,6 +22,7 @@ var navEntries = []navEntry{
 	{href: "/", label: i18n.NavHome, icon: "home"},
 	{href: "/cases", label: i18n.NavCases, icon: "file", roles: []identity.Role{identity.RoleLocalPhysician, identity.RoleSpecialist, identity.RoleCoordinator}},
 	{href: "/appointments", label: i18n.NavAppointments, icon: "calendar", roles: []identity.Role{identity.RoleLocalPhysician, identity.RoleSpecialist, identity.RoleCoordinator, identity.RoleInterpreter, identity.RolePatient}},
+	{href: "/presence", label: i18n.PresenceTitle, icon: "calendar", roles: []identity.Role{identity.RoleLocalPhysician, identity.RoleSpecialist, identity.RoleCoordinator}},
 	{href: "/availability", label: i18n.NavAvailability, icon: "clock", roles: []identity.Role{identity.RoleLocalPhysician, identity.RoleSpecialist, identity.RoleInterpreter}},
 	{href: "/credentials", label: i18n.NavCredentials, icon: "badge", roles: []identity.Role{identity.RoleOfficer}},
 	{href: "/credentials/mine", label: i18n.OfficerMine, icon: "badge", roles: []identity.Role{identity.RoleLocalPhysician, identity.RoleSpecialist, identity.RoleInterpreter}},

@@ -28,6 +28,7 @@ func (s *Server) routes() []route {
 		s.bookingRoutes(),
 		s.calendarRoutes(),
 		s.moveRoutes(),
+		s.presenceRoutes(),
 		s.roomRoutes(),
 		s.feedRoutes(),
 		s.officerRoutes(),

@@ -24,6 +24,7 @@ type People interface {
 // makes another link for a guest; the older stays good.
 type Invitations interface {
 	Invitation(ctx context.Context, actor identity.Actor, id scheduling.AppointmentID, person identity.PersonID) (scheduling.Invitation, error)
+	Presences
 }
 
 var _ Invitations = (*scheduling.Service)(nil)
@@ -123,6 +124,9 @@ func (w *Worker) write(ctx context.Context, a TellArgs) (Message, error) {
 			return w.reminder(m, a, inv)
 		}
 		return w.invitation(m, a, inv)
+	}
+	if a.Objects["presence"] != "" && presenceTexts[a.Act] != (text{}) {
+		return w.presence(ctx, m, a)
 	}
 	t := texts[a.Act]
 	if t == (text{}) {
