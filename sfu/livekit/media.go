@@ -52,8 +52,12 @@ type Media struct {
 
 var _ sessions.Media = (*Media)(nil)
 
+// quiet keeps the SDK's own log, which names addresses, out of ours.
+var quiet = sync.OnceFunc(func() { lksdk.SetLogger(logger.GetDiscardLogger()) })
+
 // New returns the cluster as the sessions room sees it. It dials nothing yet.
 func New(cfg Config) *Media {
+	quiet()
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}

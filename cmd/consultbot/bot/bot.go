@@ -101,12 +101,15 @@ type stream struct {
 	longest  atomic.Int64
 }
 
+// quiet keeps the SDK's own log off the terminal.
+var quiet = sync.OnceFunc(func() { lksdk.SetLogger(logger.GetDiscardLogger()) })
+
 // Run joins everybody, counts for the window and leaves. It ends with ctx.
 func Run(ctx context.Context, cfg Config) (Result, error) {
 	if cfg.Prefix == "" {
 		cfg.Prefix = "bot-"
 	}
-	lksdk.SetLogger(logger.GetDiscardLogger())
+	quiet()
 	ctx, cancel := context.WithCancel(ctx)
 	r := &run{cfg: cfg, ctx: ctx}
 	defer func() {
