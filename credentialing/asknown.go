@@ -85,7 +85,7 @@ func (s *Service) AsKnown(ctx context.Context, actor identity.Actor, person iden
 		if known.After(tx.Now()) {
 			return &Invalid{"known"}
 		}
-		rules := s.Rules()
+		rules := s.rulesAt(valid)
 		held, err := s.CredentialsOf(ctx, tx, person, known)
 		if err != nil {
 			return err

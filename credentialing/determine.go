@@ -177,6 +177,13 @@ func (s *Service) SpansFor(ctx context.Context, tx *audit.Tx, ask Ask, from, to 
 	}
 	var out []Span
 	cuts := d.changes(ask, from, to)
+	for _, cut := range s.current.Load().cuts {
+		if cut.After(from) && cut.Before(to) {
+			cuts = append(cuts, cut)
+		}
+	}
+	slices.SortFunc(cuts, time.Time.Compare)
+	cuts = slices.CompactFunc(cuts, time.Time.Equal)
 	for i, at := range cuts {
 		end := to
 		if i+1 < len(cuts) {
@@ -246,7 +253,7 @@ func (s *Service) compose(ask Ask, d *dossier, knownAt time.Time) Question {
 	local := d.people[c.Local.ID]
 	accepted := s.accept != nil && knownAt.Before(s.accept.Until)
 	q := Question{At: ask.At.UTC(), Through: ask.Through.UTC(), DecidedAt: knownAt, Mode: ask.Mode, Activity: ask.Activity, From: ask.From,
-		Places: sortedSet(slices.Clone(c.Places)), AcceptUnverified: accepted, Rules: s.Rules()}
+		Places: sortedSet(slices.Clone(c.Places)), AcceptUnverified: accepted, Rules: s.rulesAt(ask.At)}
 	if ask.Through.IsZero() {
 		q.Through = time.Time{}
 	}

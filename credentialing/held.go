@@ -265,7 +265,10 @@ func (s *Service) load(ctx context.Context, tx *audit.Tx, knownAt time.Time, ask
 	delete(organizations, "")
 	d := &dossier{places: map[identity.OrganizationID]string{}, licenses: map[identity.OrganizationID][]FacilityLicense{},
 		agreements: map[identity.OrganizationID][]Agreement{}, employs: map[identity.PersonID][]tenure{}}
-	var err error
+	err := s.freshRules(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
 	if d.people, err = s.credentialsOf(ctx, tx, knownAt, slices.Sorted(maps.Keys(people))...); err != nil {
 		return nil, err
 	}

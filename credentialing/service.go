@@ -46,7 +46,8 @@ type Service struct {
 	zones   Zones
 	accept  *Acceptance
 	clocks  Clocks
-	current atomic.Pointer[RuleSet] // replaced whole when an edition is published
+	base    map[string][]byte            // the binary's packs
+	current atomic.Pointer[editionTable] // replaced whole when an edition is published
 }
 
 // New compiles the packs, registers their editions, and returns the service. An
@@ -68,15 +69,18 @@ func New(c Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{db: c.DB, people: c.Identity, zones: c.Zones, accept: c.AcceptUnverified, clocks: c.Clocks}
-	s.current.Store(rules)
+	s := &Service{db: c.DB, people: c.Identity, zones: c.Zones, accept: c.AcceptUnverified, clocks: c.Clocks, base: c.Packs}
+	s.current.Store(&editionTable{sets: []*RuleSet{rules}})
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	return s, s.register(ctx, rules)
+	if err := s.register(ctx, rules); err != nil {
+		return nil, err
+	}
+	return s, s.reload(ctx)
 }
 
-// Rules are the editions in use.
-func (s *Service) Rules() *RuleSet { return s.current.Load() }
+// Rules are the editions in force now.
+func (s *Service) Rules() *RuleSet { return s.rulesAt(s.db.Now()) }
 
 // Explain turns a reason or condition code into what a page says.
 func (s *Service) Explain(code string) Explanation { return s.Rules().Explain(code) }
