@@ -35,6 +35,7 @@ func commands() []command {
 		{"migrate", "", "brings the database named by CONSILIUM_MIGRATE_URL to the schema of this binary", runMigrate},
 		{"check", "", "prints the configuration, secrets masked, and says what is wrong with it", runCheck},
 		{"media", "--addr HOST:PORT [--udp-port N] --key KEY --secret SECRET", "starts the media engine alone, without database", runMedia},
+		{"rules", "FILE...", "checks jurisdiction packs and names what is wrong with file, line and rule", runRules},
 		{"vectors", "FILE...", "runs vector files and names each failing case", runVectors},
 		{"bench", "credentialing [--bookings N] | media [--against ws://HOST:PORT --key KEY --secret SECRET]", "measures on this machine: the rules with a private database, failing beyond twice a target; or the media engine, beside another server of its protocol", runBench},
 		{"verify", "BUNDLE [--trust FILE] [--checkpoint FILE]", "verifies an evidence bundle without network or account", runVerify},
