@@ -396,10 +396,13 @@ func (s *Service) Begin(ctx context.Context, tx *audit.Tx, id AppointmentID) err
 	return move(ctx, tx, id, EventBegin, StateInProgress, "appointment.began")
 }
 
-// Fulfill notes that the session of an appointment has ended and it took place.
-// Doing it again changes nothing.
+// Fulfill notes that the session of an appointment has ended and it took place, and
+// how hard its hour was on each. Doing it again changes nothing.
 func (s *Service) Fulfill(ctx context.Context, tx *audit.Tx, id AppointmentID) error {
-	return move(ctx, tx, id, EventFulfill, StateFulfilled, "appointment.fulfilled")
+	if err := move(ctx, tx, id, EventFulfill, StateFulfilled, "appointment.fulfilled"); err != nil {
+		return err
+	}
+	return s.weigh(ctx, tx, id)
 }
 
 func move(ctx context.Context, tx *audit.Tx, id AppointmentID, ev Event, already State, act string) error {

@@ -36,8 +36,10 @@ func (s *Service) Search(ctx context.Context, actor identity.Actor, req SearchRe
 		if grid == 0 {
 			grid = defaultGrid
 		}
-		answer, err = p.answer(grid, req.Limit)
-		return err
+		if answer, err = p.answer(grid, req.Limit); err != nil {
+			return err
+		}
+		return p.fair(ctx, tx, &answer)
 	})
 	if err != nil {
 		return SearchAnswer{}, fmt.Errorf("search for case %s: %w", req.Case, err)

@@ -33,6 +33,10 @@ type SearchAnswer struct {
 	Cuts []Reason
 	// Unqualified are the interpreters on file who may not carry the languages, and why.
 	Unqualified []Unqualified
+	// Fairest are the slots that are easiest on whoever carried most of late; Fair says
+	// what each carried, the heaviest first.
+	Fairest []Slot
+	Fair    []FairNote
 	// ZoneVersion is the release of the zone data that the answer rests on.
 	ZoneVersion string
 }

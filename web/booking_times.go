@@ -159,6 +159,7 @@ func (s *Server) searchTimes(ctx context.Context, v *visit, ref scheduling.CaseR
 		return fmt.Errorf("times page: %w", err)
 	}
 	p.Searched, p.Interpreted, p.ZoneVersion = true, answer.Interpreted, answer.ZoneVersion
+	fairTimes(v, answer, p)
 	dense := map[string]int{} // times of each day
 	for _, slot := range answer.Slots {
 		dense[slot.Start.In(v.l.Zone()).Format(time.DateOnly)]++

@@ -17,7 +17,7 @@ var platformWide = []string{"audit_leaf", "role_grant", "login", "facility_licen
 // asOwner are the functions that look past the policies, each answering a question
 // that tells nothing of whose the rows are or, for the job that looks at bookings
 // again, of what they are.
-var asOwner = []string{"busy", "mark_reviews", "mark_all_reviews", "reviews_due", "cases_due", "reminders_due", "reminders_missing", "zone_stale", "zone_overtaken",
+var asOwner = []string{"busy", "mark_reviews", "mark_all_reviews", "reviews_due", "cases_due", "reminders_due", "reminders_missing", "zone_stale", "zone_overtaken", "fair_hours",
 	"lapse_holds", "presence_windows", "presences_untold"}
 
 // CheckPolicies says what is wrong with the second lock of the database as the

@@ -19,6 +19,8 @@ type TimesPage struct {
 	Searched    bool
 	Interpreted [2]string // languages; empty if nobody interprets
 	Soonest     *SlotRow
+	Fairest     *SlotRow  // nil when it is the soonest, or nobody carried anything
+	Fair        []FairRow // who sat at hard hours of late
 	Days        []SlotDay
 	More        string // address of later times
 	Why         []WhyRow
