@@ -41,6 +41,9 @@ func (w *lookAgain) Work(ctx context.Context, job *river.Job[lookAgainArgs]) err
 	if !job.Args.All {
 		return w.a.lookAgain(ctx)
 	}
+	if _, err := w.a.scheduling.TellHourMoves(ctx); err != nil { // two weeks ahead: a night missed is made up for
+		return err
+	}
 	visits, err := w.a.scheduling.ReevaluateAll(ctx)
 	if err != nil {
 		return err
