@@ -18,6 +18,10 @@
 //	media := embedded.New(embedded.Config{Server: server, URL: func() string { return "wss://host" }})
 //	go server.Run(ctx)
 //
+// A subscriber that reports arrivals has its link measured (estimate.go) and divided
+// (allocate.go): voice first, then the screen, then pictures by their size. What does
+// not fit is paused and said to be, and comes back after a probe found room.
+//
 // Packets take this way: Track.read parses and caches one, Track.forward hands it to
 // each subTrack, which renumbers it (seqmap) and seals it into the subscriber's
 // connection, all in the reading goroutine. Everything else that changes a room

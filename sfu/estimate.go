@@ -27,7 +27,9 @@ const (
 	reordered      = 250 * time.Millisecond // what is not there so long after its sending is lost
 	flowWindow     = 250 * time.Millisecond
 	fullFor        = 100 * time.Millisecond // one report alone may be of what overtook the rest
-	minimumPackets = 15                     // in a window, to judge by
+	silentCalm     = time.Second
+	silentKept     = 15 * time.Second // a limit is kept so long without reports; probes bring some
+	minimumPackets = 15               // in a window, to judge by
 )
 
 // sample is one packet that was sent and reported of.
@@ -168,9 +170,20 @@ func (e *estimator) noteLocked(s sample) {
 
 // measureLocked looks at the last two seconds of what was reported.
 func (e *estimator) measureLocked(now time.Time) measure {
-	m := measure{live: now.Sub(e.feedback) < feedbackAlive && !e.feedback.IsZero(), rate: e.rate}
+	m := measure{rate: e.rate}
+	if e.feedback.IsZero() {
+		return m
+	}
+	silent := now.Sub(e.feedback)
+	m.live = silent < feedbackAlive || e.rate != 0 && silent < silentKept
 	if !e.calm.IsZero() {
 		m.calm = now.Sub(e.calm)
+	}
+	if silent > silentCalm {
+		// Nothing is sent: everybody is muted, and the pictures are paused. What was
+		// known of the queue is over.
+		m.calm = max(m.calm, silent)
+		e.samples = e.samples[:0]
 	}
 	if len(e.samples) == 0 {
 		return m

@@ -151,6 +151,20 @@ func TestEstimateDoesNotFallByChance(t *testing.T) {
 	}
 }
 
+func TestALimitOutlivesSilence(t *testing.T) {
+	p := newPath(t)
+	p.rate = 150e3
+	p.run(2*time.Second, 1e6)
+	p.now = p.now.Add(4 * time.Second) // all are muted, the picture is paused
+	if m := p.e.measure(p.now); !m.live || m.rate == 0 || m.calm == 0 || m.queue != 0 || m.recent != 0 {
+		t.Errorf("after 4 s of silence: %+v", m)
+	}
+	p.now = p.now.Add(20 * time.Second)
+	if m := p.e.measure(p.now); m.live {
+		t.Errorf("after 24 s of silence: %+v", m)
+	}
+}
+
 func TestEstimateGrowsOnlyByWhatArrives(t *testing.T) {
 	p := newPath(t)
 	p.rate = 200e3
