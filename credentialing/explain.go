@@ -70,7 +70,10 @@ func (rs *RuleSet) explainRule(e *Explanation, id string) {
 	e.Rule = id
 	e.Data["Rule"] = id
 	r, ok := rs.rules[id]
-	if !ok {
+	if !ok { // of an edition that is not in force: its id says whose it is
+		if m := ruleForm.FindStringSubmatch(id); m != nil {
+			e.Data["Place"] = m[1]
+		}
 		return
 	}
 	e.RuleText = r.Text

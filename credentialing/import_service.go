@@ -187,7 +187,9 @@ func (s *Service) planImport(ctx context.Context, tx *audit.Tx, actor identity.A
 	return err
 }
 
-func rowKey(k Kind, issuer, number string) string { return string(k) + "\x00" + issuer + "\x00" + number }
+func rowKey(k Kind, issuer, number string) string {
+	return string(k) + "\x00" + issuer + "\x00" + number
+}
 
 // selectOnRecord reads what is on file of the credentials that rows name.
 func selectOnRecord(ctx context.Context, tx *audit.Tx, rows []RegistryRow) (map[string][]onRecord, error) {

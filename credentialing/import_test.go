@@ -44,7 +44,9 @@ func TestRegistryFilesAreReadStrictly(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 			continue
 		}
-		if !slices.ContainsFunc(bad, func(e credentialing.RowError) bool { return e.Row == c.row && e.Field == c.field && e.Reason == c.reason }) {
+		if !slices.ContainsFunc(bad, func(e credentialing.RowError) bool {
+			return e.Row == c.row && e.Field == c.field && e.Reason == c.reason
+		}) {
 			t.Errorf("%s: %v, want row %d field %q reason %s", c.name, bad, c.row, c.field, c.reason)
 		}
 	}

@@ -17,6 +17,10 @@ import (
 func (s *Server) recordRoutes() []route {
 	officer := holding(identity.RoleOfficer)
 	return []route{
+		{http.MethodGet, "/credentials/packs", officer, s.packs},
+		{http.MethodPost, "/credentials/packs", officer, s.draftPack},
+		{http.MethodGet, "/credentials/packs/{draft}", officer, s.packPage},
+		{http.MethodPost, "/credentials/packs/{draft}/publish", officer, s.publishPack},
 		{http.MethodGet, "/credentials/imports", officer, s.imports},
 		{http.MethodPost, "/credentials/imports", officer, s.receiveImport},
 		{http.MethodGet, "/credentials/imports/{import}", officer, s.importPage},
