@@ -189,15 +189,10 @@ func (m *Media) Close(ctx context.Context, id sessions.SessionID) error {
 	if s == nil {
 		return nil
 	}
-	s.end()
-	var problems []error
-	for _, name := range s.names() {
-		_, err := m.client.DeleteRoom(ctx, &livekit.DeleteRoomRequest{Room: wire(id, name)})
-		problems = append(problems, missing(err))
-	}
+	err := s.delete(ctx)
 	s.stop()
 	s.allLeft()
-	if err := errors.Join(problems...); err != nil {
+	if err != nil {
 		return fmt.Errorf("close session %s: %w", id, err)
 	}
 	return nil

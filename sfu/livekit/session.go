@@ -2,6 +2,7 @@ package livekit
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 	"sync"
@@ -107,8 +108,9 @@ func newSession(m *Media, id sessions.SessionID) *session {
 // end lets nobody in any more and follows nothing.
 func (s *session) end() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.stopped = true
+	s.mu.Unlock()
+	s.cancel()
 }
 
 // stop leaves the rooms and waits until nothing of the session runs.
@@ -125,11 +127,24 @@ func (s *session) stop() {
 		rooms = append(rooms, c.conn)
 	}
 	s.mu.Unlock()
-	s.cancel()
 	for _, r := range rooms {
 		r.Disconnect()
 	}
 	s.work.Wait()
+}
+
+// delete ends the rooms at the cluster, after what is being made there: nothing is made
+// again behind it.
+func (s *session) delete(ctx context.Context) error {
+	s.end()
+	s.apply.Lock()
+	defer s.apply.Unlock()
+	var problems []error
+	for _, name := range s.names() {
+		_, err := s.media.client.DeleteRoom(ctx, &livekit.DeleteRoomRequest{Room: wire(s.id, name)})
+		problems = append(problems, missing(err))
+	}
+	return errors.Join(problems...)
 }
 
 func (s *session) names() []sessions.RoomName {
@@ -148,6 +163,10 @@ func (s *session) open(ctx context.Context, name sessions.RoomName) error {
 	defer s.apply.Unlock()
 	s.mu.Lock()
 	r := s.rooms[name]
+	if s.stopped {
+		s.mu.Unlock()
+		return ErrNotOpen
+	}
 	there := r != nil && r.watch != nil && r.watch.ConnectionState() != lksdk.ConnectionStateDisconnected
 	s.mu.Unlock()
 	if there {
