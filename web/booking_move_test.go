@@ -45,6 +45,7 @@ func TestAppointmentGetsAnotherTimeByForm(t *testing.T) {
 	if body := c.get("tremblay", at).Body.String(); !strings.Contains(body, starts[1][1]) {
 		t.Error("the page does not show the new time")
 	}
+	office{house: c.house, cred: c.cred}.everyTongue(t, "otieno", at, at+"/move")
 }
 
 func TestTimeTakenMeanwhileLeavesTheOldWithOthersToChoose(t *testing.T) {

@@ -228,6 +228,9 @@ func TestWindowIsMovedAndTheCalendarFileSaysSo(t *testing.T) {
 	if w := c.post("mwangi", at+"/window", url.Values{"version": {version}, "window": {"2027-04-14T09:00"}, "do": {"cancel"}}); w.Code != 303 {
 		t.Errorf("the coordinator cancels one: status %d", w.Code)
 	}
+	o := office{house: c.house, cred: c.cred}
+	o.everyTongue(t, "tremblay", "/presence", "/presence/new", "/presence/new?"+c.wednesdays("mine", "09:00", "11:00").Encode(), at)
+	o.everyTongue(t, "otieno", "/presence", at)
 }
 
 func TestOfFiftyWhoBookOneSlotOfAWindowOneWinsAndTheOthersGetTheNextTimes(t *testing.T) {
