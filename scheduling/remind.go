@@ -98,8 +98,10 @@ func (k ReminderKind) overtaken(start, now time.Time) bool {
 // planReminders plans the reminders of everybody seated, for the visit's present
 // time; those of another time are void. What was planned stays.
 func (s *Service) planReminders(ctx context.Context, tx *audit.Tx, a Appointment) error {
-	if err := voidReminders(ctx, tx, a, a.Sequence); err != nil {
-		return err
+	if a.Sequence > 0 { // before the first move there is no other time
+		if err := voidReminders(ctx, tx, a, a.Sequence); err != nil {
+			return err
+		}
 	}
 	var ids []identity.PersonID
 	for _, seat := range a.Seats {

@@ -305,3 +305,21 @@ func TestBackToBackVisitsMoveTogether(t *testing.T) {
 		t.Errorf("%d settled, %d left, %v", done, left, err)
 	}
 }
+
+func TestBookedTimeThatNewRulesJumpOverKeepsItsOffset(t *testing.T) {
+	for _, c := range []struct{ zone, wall, want string }{
+		{"America/New_York", "2026-03-08T02:30", "2026-03-08T07:30:00Z"},    // 03:30, as RFC 5545 §3.3.5 reads 02:30 EST
+		{"Africa/Cairo", "2026-04-24T00:30", "2026-04-23T22:30:00Z"},        // 01:30
+		{"America/New_York", "2026-11-01T01:30", "2026-11-01T05:30:00Z"},    // twice: the first
+		{"America/Vancouver", "2026-12-01T08:00", "2026-12-01T15:00:00Z"},   // no gap
+		{"Australia/Lord_Howe", "2026-10-04T02:10", "2026-10-03T15:40:00Z"}, // half an hour
+	} {
+		w, err := ParseWall(c.wall)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := shifted(mustZone(t, zoneinfo.Current(), c.zone), w).Format(time.RFC3339); got != c.want {
+			t.Errorf("%s in %s: %s, want %s", c.wall, c.zone, got, c.want)
+		}
+	}
+}
