@@ -392,3 +392,14 @@ func TestEachTrackIsSubscribedInItsOwnCodec(t *testing.T) {
 		}
 	}
 }
+
+func TestASecondOfferBeforeTheConnectionIsUp(t *testing.T) {
+	server, _ := start(t, none, none)
+	b := newBrowser(t, server, "b", nil)
+	for i := range 5 {
+		a := newBrowser(t, server, string(rune('m'+i)), nil)
+		a.publish(opusMic, livekit.TrackSource_MICROPHONE)
+		a.publish(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000}, livekit.TrackSource_CAMERA)
+		b.until("connected", patience, func() bool { return a.pub.ConnectionState() == webrtc.PeerConnectionStateConnected })
+	}
+}

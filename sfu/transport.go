@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/livekit/protocol/livekit"
@@ -83,6 +84,11 @@ func sendingMids(sdp string) map[string]bool {
 type publisher struct {
 	peer *Peer
 	pc   *webrtc.PeerConnection
+
+	// started is closed when ICE has the client's credentials. Until then Pion would
+	// take a second offer for a restart and answer with credentials of its own.
+	started chan struct{}
+	offered bool // owned by the peer's loop
 }
 
 func newPublisher(p *Peer) (*publisher, error) {
@@ -94,7 +100,13 @@ func newPublisher(p *Peer) (*publisher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make publisher connection: %w", err)
 	}
-	pub := &publisher{peer: p, pc: pc}
+	pub := &publisher{peer: p, pc: pc, started: make(chan struct{})}
+	var once sync.Once
+	pc.OnICEConnectionStateChange(func(state webrtc.ICEConnectionState) {
+		if state != webrtc.ICEConnectionStateNew {
+			once.Do(func() { close(pub.started) })
+		}
+	})
 	p.pubPC.Store(pc)
 	pc.OnICECandidate(p.trickle(livekit.SignalTarget_PUBLISHER))
 	pc.OnTrack(pub.onTrack)
@@ -132,6 +144,15 @@ func (pub *publisher) offer(sd *livekit.SessionDescription) error {
 	if err != nil {
 		return err
 	}
+	if pub.offered {
+		select {
+		case <-pub.started:
+		case <-pub.peer.done:
+			return nil
+		case <-time.After(time.Second): // it never takes so long
+		}
+	}
+	pub.offered = true
 	if err := pub.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: sdp}); err != nil {
 		return fmt.Errorf("publisher offer: %w", err)
 	}

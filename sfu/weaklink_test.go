@@ -294,7 +294,6 @@ func (b *browser) offer() {
 	case <-time.After(patience):
 		b.t.Fatal("answer never came")
 	}
-	b.until("connected", patience, func() bool { return b.pub.ConnectionState() == webrtc.PeerConnectionStateConnected })
 }
 
 // pace calls f with growing numbers until the test ends.
