@@ -15,5 +15,9 @@
 // [Service.Substitutes] says how a visit could take place, [Service.Substitute]
 // rebooks it so.
 //
+// [Service.Hold] keeps seats for minutes, [Service.Reschedule] gives a visit another
+// time and keeps the old one until the new is taken. A [Presence] is a series of
+// windows in which a specialist is there for a clinic; it seats nobody by itself.
+//
 // What scheduling must know of a case it asks through [CaseFacts].
 package scheduling
