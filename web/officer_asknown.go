@@ -17,6 +17,7 @@ import (
 func (s *Server) recordRoutes() []route {
 	officer := holding(identity.RoleOfficer)
 	return []route{
+		{http.MethodGet, "/credentials/expiring", officer, s.expiring},
 		{http.MethodGet, "/credentials/packs", officer, s.packs},
 		{http.MethodPost, "/credentials/packs", officer, s.draftPack},
 		{http.MethodGet, "/credentials/packs/{draft}", officer, s.packPage},

@@ -48,7 +48,7 @@ func TestARegistryFileIsSeenBeforeItIsApplied(t *testing.T) {
 		t.Fatalf("upload: %d\n%s", w.Code, w.Body)
 	}
 	bad := o.file(t, "wanjiru", "/credentials/imports", head+"licence,Medical council,DEMO-KE-otieno,KE,suspended,tomorrow\n", source).Header().Get("Location")
-	o.everyTongue(t, "wanjiru", "/credentials/imports", at, bad, "/credentials")
+	o.everyTongue(t, "wanjiru", "/credentials/imports", at, bad, "/credentials", "/credentials/expiring")
 	o.everyTongue(t, "kiptoo", at)
 	actor, _, err := o.identity.Authenticate(t.Context(), o.token["wanjiru"])
 	if err != nil {

@@ -89,4 +89,12 @@ const (
 	RecordPackPublishExplain ID = "record.pack_publish_explain"
 	RecordPackPublish        ID = "record.pack_publish"
 	RecordFlashPublished     ID = "record.flash_published"
+	RecordExpiring           ID = "record.expiring"
+	RecordExpiringHeading    ID = "record.expiring_heading"
+	RecordExpiringExplain    ID = "record.expiring_explain"
+	RecordExpiringNone       ID = "record.expiring_none"
+	RecordExpiringWithin     ID = "record.expiring_within"
+	RecordExpiringAfter      ID = "record.expiring_after"
+	MailExpiringSubject      ID = "mail.expiring.subject"
+	MailExpiringBody         ID = "mail.expiring.body"
 )

@@ -136,6 +136,8 @@ func (w *Worker) write(ctx context.Context, a TellArgs) (Message, error) {
 	switch {
 	case a.Objects["case"] != "":
 		link = w.c.Origin + "/cases/" + a.Objects["case"]
+	case a.Act == "credential.expiring":
+		link = w.c.Origin + "/credentials/" + a.Objects["credential"]
 	case a.Objects["appointment"] != "":
 		link = w.c.Origin + "/appointments/" + a.Objects["appointment"]
 	case a.Objects["zone_update"] != "":
@@ -150,6 +152,8 @@ type text struct{ subject, body i18n.ID }
 
 // texts of events of a case; an event without its own is told as news.
 var texts = map[string]text{
+	"credential.expiring": {i18n.MailExpiringSubject, i18n.MailExpiringBody},
+
 	"case.assigned":     {i18n.MailAssignedSubject, i18n.MailAssignedBody},
 	"case.message":      {i18n.MailMessageSubject, i18n.MailMessageBody},
 	"case.returned":     {i18n.MailReturnedSubject, i18n.MailReturnedBody},
