@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/livekit/protocol/livekit"
-	"github.com/livekit/protocol/signalling"
 	"github.com/pion/dtls/v3"
 	"github.com/pion/webrtc/v4"
 	"google.golang.org/protobuf/proto"
@@ -82,8 +81,9 @@ func sendingMids(sdp string) map[string]bool {
 
 // publisher is the connection on which a client sends.
 type publisher struct {
-	peer *Peer
-	pc   *webrtc.PeerConnection
+	peer    *Peer
+	pc      *webrtc.PeerConnection
+	trickle trickle
 
 	// started is closed when ICE has the client's credentials. Until then Pion would
 	// take a second offer for a restart and answer with credentials of its own.
@@ -100,7 +100,7 @@ func newPublisher(p *Peer) (*publisher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make publisher connection: %w", err)
 	}
-	pub := &publisher{peer: p, pc: pc, started: make(chan struct{})}
+	pub := &publisher{peer: p, pc: pc, trickle: trickle{peer: p, target: livekit.SignalTarget_PUBLISHER}, started: make(chan struct{})}
 	var once sync.Once
 	pc.OnICEConnectionStateChange(func(state webrtc.ICEConnectionState) {
 		if state != webrtc.ICEConnectionStateNew {
@@ -108,7 +108,7 @@ func newPublisher(p *Peer) (*publisher, error) {
 		}
 	})
 	p.pubPC.Store(pc)
-	pc.OnICECandidate(p.trickle(livekit.SignalTarget_PUBLISHER))
+	pc.OnICECandidate(pub.trickle.candidate)
 	pc.OnTrack(pub.onTrack)
 	pc.OnDataChannel(func(dc *webrtc.DataChannel) {
 		kind := livekit.DataPacket_RELIABLE
@@ -127,17 +127,6 @@ func newPublisher(p *Peer) (*publisher, error) {
 	return pub, nil
 }
 
-func (p *Peer) trickle(target livekit.SignalTarget) func(*webrtc.ICECandidate) {
-	return func(c *webrtc.ICECandidate) {
-		if c == nil {
-			return
-		}
-		p.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_Trickle{
-			Trickle: signalling.ToProtoTrickle(c.ToJSON(), target, false),
-		}})
-	}
-}
-
 // offer answers a client's offer and ends the tracks whose sections stopped.
 func (pub *publisher) offer(sd *livekit.SessionDescription) error {
 	sdp, err := cleanSDP(sd.GetSdp())
@@ -153,6 +142,8 @@ func (pub *publisher) offer(sd *livekit.SessionDescription) error {
 		}
 	}
 	pub.offered = true
+	pub.trickle.hold()
+	defer pub.trickle.release()
 	if err := pub.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: sdp}); err != nil {
 		return fmt.Errorf("publisher offer: %w", err)
 	}
@@ -372,6 +363,7 @@ type sending struct {
 type subscriber struct {
 	peer     *Peer
 	pc       *webrtc.PeerConnection
+	trickle  trickle
 	reliable *webrtc.DataChannel
 	lossy    *webrtc.DataChannel
 
@@ -392,9 +384,10 @@ func newSubscriber(p *Peer) (*subscriber, error) {
 	}
 	s := &subscriber{
 		peer: p, pc: pc, active: map[string]sending{},
-		idle: map[webrtc.RTPCodecType][]*webrtc.RTPTransceiver{},
+		idle:    map[webrtc.RTPCodecType][]*webrtc.RTPTransceiver{},
+		trickle: trickle{peer: p, target: livekit.SignalTarget_SUBSCRIBER},
 	}
-	pc.OnICECandidate(p.trickle(livekit.SignalTarget_SUBSCRIBER))
+	pc.OnICECandidate(s.trickle.candidate)
 	pc.OnConnectionStateChange(func(state webrtc.PeerConnectionState) {
 		if state == webrtc.PeerConnectionStateConnected {
 			p.connected()
@@ -492,6 +485,8 @@ func (s *subscriber) negotiate() {
 		options = &webrtc.OfferOptions{ICERestart: true}
 	}
 	s.again, s.restart = false, false
+	s.trickle.hold()
+	defer s.trickle.release()
 	offer, err := s.pc.CreateOffer(options)
 	if err == nil {
 		err = s.pc.SetLocalDescription(offer)
@@ -544,7 +539,11 @@ func (s *subscriber) resume() {
 		s.restart = true
 	}
 	if s.inflight != nil {
-		s.peer.send(proto.Clone(s.inflight).(*livekit.SignalResponse))
+		again := proto.Clone(s.inflight).(*livekit.SignalResponse)
+		if d := s.pc.LocalDescription(); d != nil { // its candidates went to the dead socket
+			again.GetOffer().Sdp = d.SDP
+		}
+		s.peer.send(again)
 		return
 	}
 	if s.restart {
