@@ -1,7 +1,6 @@
 package credentialing
 
 import (
-	"slices"
 	"time"
 )
 
@@ -32,13 +31,4 @@ func (s *Service) nextChange(q Question, held Credentials, d *dossier, ask Ask, 
 		add(s.accept.Until)
 	}
 	return next
-}
-
-// earliest is the first of instants of which zero means never.
-func earliest(list ...time.Time) time.Time {
-	list = slices.DeleteFunc(list, time.Time.IsZero)
-	if len(list) == 0 {
-		return time.Time{}
-	}
-	return slices.MinFunc(list, time.Time.Compare)
 }

@@ -83,11 +83,11 @@ all)
 	counted "credentialing and scheduling vectors" ./bin/consilium vectors credentialing/testdata/credentialing.json scheduling/testdata/scheduling.json
 	counted "browser code, alone" unit
 	counted "go test" gotest -race -shuffle=on -timeout 20m ./...
-	counted "resume on a LiveKit cluster" gotest -run TestResumeContract ./sfu/livekit
 	counted "stories in the browser" browser
 	;;
 long)
 	sh deploy/need.sh postgres chromium || exit 1
+	counted "resume on a LiveKit cluster" gotest -tags promise -run TestResumeContract ./sfu/livekit
 	counted "promises, soak, long fuzzing" gotest -tags promise -race -timeout 8h ./...
 	;;
 *)

@@ -62,4 +62,3 @@ func readsWho(actor identity.Actor, a scheduling.Appointment) bool {
 	seat, seated := a.Seat(actor.Person)
 	return scheduling.Arranges(actor, a.Organization) || seated && (seat.Role == scheduling.RolePatient || !actor.Guest() && actor.Organization == a.Organization)
 }
-

@@ -1,3 +1,5 @@
+//go:build promise
+
 package livekit_test
 
 import (

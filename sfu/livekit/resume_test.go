@@ -1,4 +1,4 @@
-//go:build !race
+//go:build promise && !race
 
 package livekit_test
 
