@@ -239,7 +239,7 @@ func scanner(demo bool) workspace.Scanner {
 // demonstration itself.
 func (c *config) acceptance(now time.Time) (*credentialing.Acceptance, error) {
 	if c.demo {
-		return &credentialing.Acceptance{By: "demonstration", Until: now.AddDate(10, 0, 0)}, nil
+		return &credentialing.Acceptance{By: "The demonstration", Until: now.AddDate(10, 0, 0)}, nil
 	}
 	if c.AcceptUnverified == "" {
 		return nil, nil
