@@ -90,19 +90,11 @@ func (s *Service) tellHourMoves(ctx context.Context, tx *audit.Tx, id PresenceID
 }
 
 func presencesUntold(ctx context.Context, tx *audit.Tx, until time.Time) (map[identity.OrganizationID][]string, error) {
-	rows, err := tx.Query(ctx, `
+	rows, _ := tx.Query(ctx, `
 		select organization_id::text, presence_id::text
 		from presences_untold($1, $2)`, tx.Now(), until)
+	out, err := byClinic(rows)
 	if err != nil {
-		return nil, fmt.Errorf("presences to look at: %w", err)
-	}
-	out := map[identity.OrganizationID][]string{}
-	var org identity.OrganizationID
-	var id string
-	if _, err := pgx.ForEachRow(rows, []any{&org, &id}, func() error {
-		out[org] = append(out[org], id)
-		return nil
-	}); err != nil {
 		return nil, fmt.Errorf("presences to look at: %w", err)
 	}
 	return out, nil

@@ -29,19 +29,11 @@ func markAllReviews(ctx context.Context, tx *audit.Tx) error {
 
 // reviewsDue lists what is due by clinic.
 func reviewsDue(ctx context.Context, tx *audit.Tx, most int) (map[identity.OrganizationID][]string, error) {
-	rows, err := tx.Query(ctx, `
+	rows, _ := tx.Query(ctx, `
 		select organization_id::text, appointment_id::text
 		from reviews_due($1, $2)`, tx.Now(), most)
+	out, err := byClinic(rows)
 	if err != nil {
-		return nil, fmt.Errorf("appointments due: %w", err)
-	}
-	out := map[identity.OrganizationID][]string{}
-	var org identity.OrganizationID
-	var id string
-	if _, err := pgx.ForEachRow(rows, []any{&org, &id}, func() error {
-		out[org] = append(out[org], id)
-		return nil
-	}); err != nil {
 		return nil, fmt.Errorf("appointments due: %w", err)
 	}
 	return out, nil

@@ -353,20 +353,11 @@ func oneRow(err error) error {
 // ownAppointments lists by clinic the appointments in which a person has a seat that
 // touches the range. Index of seat_no_overlap for live seats, seat_person otherwise.
 func ownAppointments(ctx context.Context, tx *audit.Tx, person identity.PersonID, from, to time.Time) (map[identity.OrganizationID][]string, error) {
-	rows, err := tx.Query(ctx, `
+	rows, _ := tx.Query(ctx, `
 		select organization_id::text, appointment_id::text
 		from seat
 		where person_id = $1 and during && tstzrange($2, $3)`, string(person), from, to)
-	if err != nil {
-		return nil, fmt.Errorf("read own seats: %w", err)
-	}
-	out := map[identity.OrganizationID][]string{}
-	var org identity.OrganizationID
-	var id string
-	_, err = pgx.ForEachRow(rows, []any{&org, &id}, func() error {
-		out[org] = append(out[org], id)
-		return nil
-	})
+	out, err := byClinic(rows)
 	if err != nil {
 		return nil, fmt.Errorf("read own seats: %w", err)
 	}
