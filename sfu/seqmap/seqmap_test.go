@@ -105,7 +105,7 @@ func TestStreamNeverRepeatsANumber(t *testing.T) {
 						t.Fatalf("late packet took number %d", out)
 					}
 					used[out] = true
-					if int16(out-highest) > 0 {
+					if !any || int16(out-highest) > 0 {
 						highest = out
 					}
 					any = true
