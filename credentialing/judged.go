@@ -16,7 +16,17 @@ type Standing struct {
 	Ends     time.Time // zero: open
 	Usable   bool
 	Overdue  bool   // past its re-verification date
-	Reason   string // the last part of its reason code; "" if nothing stands against it
+	Reason   string // the last part of its first reason code; "" if nothing stands against it
+	also     []string
+}
+
+// against adds something that stands against the credential; the first counts most.
+func (s *Standing) against(reason string) {
+	if s.Reason == "" {
+		s.Reason = reason
+	} else if s.Reason != reason {
+		s.also = append(s.also, reason)
+	}
 }
 
 // StandingOf judges a credential against the clock.
@@ -37,22 +47,30 @@ func (rs *RuleSet) StandingOf(c Held, at time.Time) Standing {
 	}
 	verified := c.Verified != nil && enough(c.Kind, c.Verified.Method)
 	s.Overdue = verified && !c.Verified.NextDue.IsZero() && !at.Before(c.Verified.NextDue)
-	switch {
-	case s.StatusAt == StatusSuspended, s.StatusAt == StatusRevoked, s.StatusAt == StatusSurrendered:
-		s.Reason = string(s.StatusAt)
-	case at.Before(s.Begins):
-		s.Reason = "not-yet-valid"
-	case s.StatusAt == StatusLapsed, !s.Ends.IsZero() && !at.Before(s.Ends):
-		s.Reason = "expired"
-	case s.StatusAt == "" && len(c.Status) > 0:
-		s.Reason = "not-yet-valid"
-	case !verified || s.StatusAt == "":
-		s.Reason = "unverified"
-	default:
-		s.Usable = true
-		if s.Overdue {
-			s.Reason = "verification-overdue"
+	switch s.StatusAt {
+	case StatusSuspended, StatusRevoked, StatusSurrendered:
+		s.against(string(s.StatusAt))
+	case StatusLapsed:
+		s.against("expired")
+	case "":
+		if len(c.Status) > 0 {
+			s.against("not-yet-valid")
+		} else {
+			s.against("unverified")
 		}
+	}
+	if at.Before(s.Begins) {
+		s.against("not-yet-valid")
+	}
+	if !s.Ends.IsZero() && !at.Before(s.Ends) {
+		s.against("expired")
+	}
+	if !verified {
+		s.against("unverified")
+	}
+	s.Usable = s.Reason == ""
+	if s.Overdue {
+		s.against("verification-overdue")
 	}
 	return s
 }
@@ -260,19 +278,28 @@ func bears(c *Held, st Standing, home, code string) bool {
 	return false
 }
 
+// appendCodes adds the reason codes of everything that stands against the credential.
+func (s *Standing) appendCodes(out []string, id string) []string {
+	out = append(out, "credential:"+id+":"+s.Reason)
+	for _, r := range s.also {
+		out = append(out, "credential:"+id+":"+r)
+	}
+	return out
+}
+
 // notes are the reason codes of credentials that something stands against: the
 // person's, and the local physician's licenses of the place.
 func (j *judged) notes(code string) []string {
 	var out []string
 	for i, st := range j.credentials {
 		if st.Reason != "" && bears(&j.held.List[i], st, j.held.Home, code) {
-			out = append(out, "credential:"+j.held.List[i].ID+":"+st.Reason)
+			out = st.appendCodes(out, j.held.List[i].ID)
 		}
 	}
 	if j.q.Local != nil {
 		for i, st := range j.localHeld {
 			if c := j.q.Local.Licenses[i]; st.Reason != "" && c.Jurisdiction == code {
-				out = append(out, "credential:"+c.ID+":"+st.Reason)
+				out = st.appendCodes(out, c.ID)
 			}
 		}
 	}
