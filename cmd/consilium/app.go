@@ -189,8 +189,11 @@ func (a *app) openServices(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	a.db = audit.New(audit.Config{Pool: a.pool, Tell: tell})
+	a.db = audit.New(audit.Config{Pool: a.pool, Clock: a.cfg.now, Tell: tell})
 	if err := a.db.CheckPolicies(ctx); err != nil {
+		return err
+	}
+	if err := a.checkClock(ctx); err != nil {
 		return err
 	}
 	if a.identity, err = identity.New(identity.Config{
@@ -269,7 +272,7 @@ func (a *app) startJobs(ctx context.Context) error {
 		}
 		sender = smtp
 	}
-	worker, err := mail.NewWorker(mail.Config{People: a.identity, Invitations: a.scheduling, Sender: sender, Origin: a.cfg.Origin})
+	worker, err := mail.NewWorker(mail.Config{People: a.identity, Invitations: a.scheduling, Sender: sender, Origin: a.cfg.Origin, Clock: a.db.Now})
 	if err != nil {
 		return err
 	}

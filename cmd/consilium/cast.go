@@ -23,22 +23,27 @@ type cast struct {
 	Credentials map[string]credentialing.CredentialID `json:"credentials"`
 	// Verified is when the last of them was verified.
 	Verified time.Time `json:"verified"`
+
+	file *castFile // where they come from
 }
 
-const castFile = "cast.json"
+const castKept = "cast.json"
 
 // seed brings the cast onto the stage: everything on the first start, and on every
 // start what would go stale with time. All of it goes through the ordinary
 // commands.
-func (a *app) seed(ctx context.Context) (*cast, error) {
-	file := filepath.Join(a.cfg.Data, castFile)
-	s := seeder{a: a, cast: &cast{}, actors: map[string]identity.Actor{}}
+func (a *app) seed(ctx context.Context, from *castFile) (*cast, error) {
+	file := filepath.Join(a.cfg.Data, castKept)
+	s := seeder{a: a, file: from, cast: &cast{}, actors: map[string]identity.Actor{}}
 	defer s.signOut(ctx)
 	raw, err := os.ReadFile(file)
 	switch {
 	case err == nil:
 		if err := json.Unmarshal(raw, s.cast); err != nil {
 			return nil, fmt.Errorf("cast: %w", err)
+		}
+		if err := s.known(); err != nil {
+			return nil, err
 		}
 		if err := s.every(ctx); err != nil {
 			return nil, fmt.Errorf("cast: %w", err)
@@ -58,11 +63,23 @@ func (a *app) seed(ctx context.Context) (*cast, error) {
 	if err := os.WriteFile(file+".new", raw, 0o600); err != nil {
 		return nil, err
 	}
+	s.cast.file = from
 	return s.cast, os.Rename(file+".new", file)
+}
+
+// known tells whether everybody of the file is in the data already.
+func (s *seeder) known() error {
+	for _, p := range s.file.People {
+		if _, ok := s.cast.People[p.Key]; !ok {
+			return fmt.Errorf("cast: %s holds another cast; --reset begins anew", s.a.cfg.Data)
+		}
+	}
+	return nil
 }
 
 type seeder struct {
 	a      *app
+	file   *castFile
 	cast   *cast
 	actors map[string]identity.Actor // signed in, by key
 }
@@ -92,11 +109,13 @@ func (s *seeder) signOut(ctx context.Context) {
 	}
 }
 
-// first makes what is made once.
+// first makes what is made once. Cases belong to the standing cast alone.
 func (s *seeder) first(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{
-		s.organizations, s.people, s.facilities, s.credentials, s.hours, s.checks, s.cases,
-	} {
+	steps := []func(context.Context) error{s.organizations, s.people, s.facilities, s.credentials, s.hours, s.checks}
+	if s.file.standing {
+		steps = append(steps, s.cases)
+	}
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -105,143 +124,138 @@ func (s *seeder) first(ctx context.Context) error {
 }
 
 func (s *seeder) organizations(ctx context.Context) error {
-	for _, o := range castOrganizations {
-		id, err := s.a.identity.AddOrganization(ctx, identity.System("seed", ""), identity.Organization{Name: o.name, Kind: o.kind, Zone: o.zone, Place: o.place})
+	for _, o := range s.file.Organizations {
+		id, err := s.a.identity.AddOrganization(ctx, identity.System("seed", ""), identity.Organization{Name: o.Name, Kind: o.Kind, Zone: o.Zone, Place: o.Place})
 		if err != nil {
-			return fmt.Errorf("organization %s: %w", o.key, err)
+			return fmt.Errorf("organization %s: %w", o.Key, err)
 		}
-		s.cast.Organizations[o.key] = id
+		s.cast.Organizations[o.Key] = id
 	}
 	return nil
 }
 
 func (s *seeder) people(ctx context.Context) error {
-	for _, p := range castPeople {
-		org := s.cast.Organizations[p.org]
+	for _, p := range s.file.People {
+		org := s.cast.Organizations[p.Organization]
 		var grants []identity.Grant
-		for _, r := range p.roles {
+		for _, r := range p.Roles {
 			grants = append(grants, identity.Grant{Organization: org, Role: r})
 		}
 		id, err := s.a.identity.AddPerson(ctx, identity.System("seed", org), identity.Person{
-			Name: p.name, Title: p.title, Language: p.language, Languages: p.languages, Zone: p.zone,
-			Home: p.home, Specialty: p.specialty, Email: p.key + "@example.org",
+			Name: p.Name, Title: p.Title, Language: p.Language, Languages: p.Languages, Zone: p.Zone,
+			Home: p.Home, Specialty: p.Specialty, Email: p.Key + "@example.org",
 		}, grants...)
 		if err != nil {
-			return fmt.Errorf("person %s: %w", p.key, err)
+			return fmt.Errorf("person %s: %w", p.Key, err)
 		}
-		s.cast.People[p.key] = id
+		s.cast.People[p.Key] = id
 	}
 	return nil
 }
 
 // facilities enters the hospitals' licenses and the agreements between institutions.
 func (s *seeder) facilities(ctx context.Context) error {
-	officer, err := s.as(ctx, "wanjiru")
+	officer, err := s.as(ctx, s.file.Officers[0])
 	if err != nil {
 		return err
 	}
-	for i, o := range castOrganizations {
-		if !o.telehealth {
+	for i, o := range s.file.Organizations {
+		if !o.Telehealth {
 			continue
 		}
 		if _, err := s.a.credentialing.AddFacilityLicense(ctx, officer, credentialing.FacilityLicense{
-			Organization: s.cast.Organizations[o.key], Jurisdiction: o.place, Issuer: "DEMO", Number: fmt.Sprintf("DEMO-FL-%04d", i+1),
-			ValidFrom: s.day(-year), ValidTo: s.day(2 * year),
+			Organization: s.cast.Organizations[o.Key], Jurisdiction: o.Place, Issuer: "DEMO", Number: fmt.Sprintf("DEMO-FL-%04d", i+1),
+			ValidFrom: s.cast.Day.AddDate(-1, 0, 0), ValidTo: s.cast.Day.AddDate(2, 0, 0),
 		}); err != nil {
-			return fmt.Errorf("facility license of %s: %w", o.key, err)
+			return fmt.Errorf("facility license of %s: %w", o.Key, err)
 		}
 	}
-	for _, g := range castAgreements {
+	for _, g := range s.file.Agreements {
 		if _, err := s.a.credentialing.AddAgreement(ctx, officer, credentialing.Agreement{
-			From: s.cast.Organizations[g.from], To: s.cast.Organizations[g.to], Ground: "standard-contract",
-			DataClasses: []string{"history", "labs", "images", "video"}, ValidFrom: s.day(-year), ValidTo: s.day(2 * year),
+			From: s.cast.Organizations[g.From], To: s.cast.Organizations[g.To], Ground: "standard-contract",
+			DataClasses: []string{"history", "labs", "images", "video"}, ValidFrom: s.cast.Day.AddDate(-1, 0, 0), ValidTo: s.cast.Day.AddDate(2, 0, 0),
 		}); err != nil {
-			return fmt.Errorf("agreement of %s and %s: %w", g.from, g.to, err)
+			return fmt.Errorf("agreement of %s and %s: %w", g.From, g.To, err)
 		}
 	}
 	return nil
 }
 
-func (s *seeder) day(n int) time.Time { return s.cast.Day.AddDate(0, 0, n) }
-
-func (s *seeder) date(n int) credentialing.Moment {
-	y, m, d := s.day(n).Date()
-	return credentialing.Date(y, m, d)
+func (s *seeder) date(d castDay) credentialing.Moment {
+	y, m, day := d.on(s.cast.Day).Date()
+	return credentialing.Date(y, m, day)
 }
 
-// credentials enters each claim, and has Wanjiru verify and Kiptoo approve those
+// credentials enters each claim, and has the officers verify and approve those
 // that are not left waiting.
 func (s *seeder) credentials(ctx context.Context) error {
-	for _, c := range castCredentials {
+	for _, c := range s.file.Credentials {
 		if err := s.credential(ctx, c); err != nil {
-			return fmt.Errorf("credential %s: %w", c.number, err)
+			return fmt.Errorf("credential %s: %w", c.Number, err)
 		}
 	}
 	return nil
 }
 
 func (s *seeder) credential(ctx context.Context, c castCredential) error {
-	verifier, err := s.as(ctx, "wanjiru")
+	verifier, err := s.as(ctx, s.file.Officers[0])
 	if err != nil {
 		return err
 	}
-	claim := credentialing.Claim{Type: c.typ, ValidFrom: s.date(c.from), ValidTo: s.date(c.to), Territories: c.territories}
-	for _, act := range c.activities {
-		claim.Activities = append(claim.Activities, credentialing.Activity(act))
+	claim := credentialing.Claim{Type: c.Type, ValidFrom: s.date(c.From), ValidTo: s.date(c.To), Territories: c.Territories,
+		Activities: c.Activities, Specialties: c.Specialties}
+	if c.Facility != "" {
+		claim.Facility = string(s.cast.Organizations[c.Facility])
 	}
-	if c.facility != "" {
-		claim.Facility = string(s.cast.Organizations[c.facility])
-	}
-	kind := credentialing.Kind(c.kind)
-	switch kind {
+	switch c.Kind {
 	case credentialing.KindMalpractice:
 		claim.Currency, claim.PerClaim, claim.Aggregate = "USD", 1_000_000_00, 3_000_000_00
 	case credentialing.KindInterpreter:
-		claim.Pair, claim.Modes = []string{c.pair[0], c.pair[1]}, []string{"simultaneous", "consecutive"}
+		claim.Pair, claim.Modes = c.Pair, []string{"simultaneous", "consecutive"}
 	}
 	entered, err := s.a.credentialing.EnterClaim(ctx, verifier, credentialing.ClaimRequest{
-		Person: s.cast.People[c.person], Kind: kind, Issuer: c.issuer, Number: c.number, Jurisdiction: c.place, Claim: claim,
+		Person: s.cast.People[c.Person], Kind: c.Kind, Issuer: c.Issuer, Number: c.Number, Jurisdiction: c.Place, Claim: claim,
 	})
 	if err != nil {
 		return err
 	}
 	evidence, err := s.evidence(ctx, entered.Credential, c)
-	if err != nil || c.waiting {
+	if err != nil || c.Waiting {
 		return err
 	}
-	if err := s.verify(ctx, entered.Credential, c.method(), c.issuer, evidence); err != nil {
+	if err := s.verify(ctx, entered.Credential, c.method(), c.Issuer, evidence); err != nil {
 		return err
 	}
-	s.cast.Credentials[c.number] = entered.Credential
-	if c.suspended == 0 {
+	s.cast.Credentials[c.Number] = entered.Credential
+	if !c.Suspended.set {
 		return nil
 	}
 	_, err = s.a.credentialing.ReportStatus(ctx, verifier, credentialing.StatusReport{
-		Credential: entered.Credential, Status: credentialing.StatusSuspended, From: s.day(c.suspended), Source: c.issuer,
+		Credential: entered.Credential, Status: credentialing.StatusSuspended, From: c.Suspended.on(s.cast.Day), Source: c.Issuer,
 	})
 	return err
 }
 
 // evidence attaches what the invented register shows.
 func (s *seeder) evidence(ctx context.Context, id credentialing.CredentialID, c castCredential) ([32]byte, error) {
-	verifier, err := s.as(ctx, "wanjiru")
+	verifier, err := s.as(ctx, s.file.Officers[0])
 	if err != nil {
 		return [32]byte{}, err
 	}
 	return s.a.credentialing.AttachEvidence(ctx, verifier, id, credentialing.EvidenceFile{
 		Bytes: fmt.Appendf(nil, "Demonstration evidence of %s.\nIssuer: %s\nNumber: %s\nInvented: there is no such register.\n",
-			s.a.db.Now().Format(time.DateOnly), c.issuer, c.number),
-		Source: c.issuer,
+			s.a.db.Now().Format(time.DateOnly), c.Issuer, c.Number),
+		Source: c.Issuer,
 	})
 }
 
-// verify has Wanjiru record the source's answer and Kiptoo approve it.
+// verify has the first officer record the source's answer and the second approve it.
 func (s *seeder) verify(ctx context.Context, id credentialing.CredentialID, method, source string, evidence [32]byte) error {
-	verifier, err := s.as(ctx, "wanjiru")
+	verifier, err := s.as(ctx, s.file.Officers[0])
 	if err != nil {
 		return err
 	}
-	approver, err := s.as(ctx, "kiptoo")
+	approver, err := s.as(ctx, s.file.Officers[1])
 	if err != nil {
 		return err
 	}
@@ -256,19 +270,19 @@ func (s *seeder) verify(ctx context.Context, id credentialing.CredentialID, meth
 
 // hours publishes when the people of the cast work.
 func (s *seeder) hours(ctx context.Context) error {
-	for _, p := range castPeople {
-		if p.days == nil && !p.onCall {
+	for _, p := range s.file.People {
+		if p.Hours == nil && !p.OnCall {
 			continue
 		}
 		if err := s.setHours(ctx, p); err != nil {
-			return fmt.Errorf("hours of %s: %w", p.key, err)
+			return fmt.Errorf("hours of %s: %w", p.Key, err)
 		}
 	}
 	return nil
 }
 
 func (s *seeder) setHours(ctx context.Context, p castPerson) error {
-	actor, err := s.as(ctx, p.key)
+	actor, err := s.as(ctx, p.Key)
 	if err != nil {
 		return err
 	}
@@ -276,29 +290,15 @@ func (s *seeder) setHours(ctx context.Context, p castPerson) error {
 	if err != nil {
 		return err
 	}
-	a.Zone = p.zone
+	a.Zone = p.Zone
 	a.Rules = nil
-	if p.days != nil {
-		rule := scheduling.Rule{Freq: scheduling.Weekly}
-		for _, d := range p.days {
-			var w scheduling.Weekday
-			if err := w.UnmarshalText([]byte(d)); err != nil {
-				return err
-			}
-			rule.Days = append(rule.Days, w)
-		}
-		if rule.Start, err = scheduling.ParseMinute(p.from); err != nil {
-			return err
-		}
-		if rule.End, err = scheduling.ParseMinute(p.to); err != nil {
-			return err
-		}
-		a.Rules = append(a.Rules, rule)
+	if p.Hours != nil {
+		a.Rules = append(a.Rules, p.Hours...)
 	} else {
-		a.Rules = append(a.Rules, scheduling.PatientHours(p.zone).Rules...)
+		a.Rules = scheduling.PatientHours(p.Zone).Rules
 	}
-	if p.onCall { // all day for the 7 days from this start on
-		loc, err := scheduling.LoadZone(p.zone)
+	if p.OnCall { // all day for the 7 days from this start on
+		loc, err := scheduling.LoadZone(p.Zone)
 		if err != nil {
 			return err
 		}
@@ -314,32 +314,36 @@ func (s *seeder) setHours(ctx context.Context, p castPerson) error {
 	return err
 }
 
+// verifiedAgain is after which time the seed has what it verified verified again,
+// well within the year that a verification counts.
+const verifiedAgain = 300 * 24 * time.Hour
+
 // every renews what goes stale: checks of exclusion lists, re-verifications, and the
 // hours on call.
 func (s *seeder) every(ctx context.Context) error {
 	if err := s.checks(ctx); err != nil {
 		return err
 	}
-	if now := s.a.db.Now(); now.Sub(s.cast.Verified) > 24*time.Hour {
-		for _, c := range castCredentials {
-			id, ok := s.cast.Credentials[c.number]
-			if !ok || c.suspended != 0 {
+	if now := s.a.db.Now(); now.Sub(s.cast.Verified) > verifiedAgain {
+		for _, c := range s.file.Credentials {
+			id, ok := s.cast.Credentials[c.Number]
+			if !ok || c.Suspended.set {
 				continue
 			}
 			evidence, err := s.evidence(ctx, id, c)
 			if err != nil {
-				return fmt.Errorf("evidence of %s: %w", c.number, err)
+				return fmt.Errorf("evidence of %s: %w", c.Number, err)
 			}
-			if err := s.verify(ctx, id, c.method(), c.issuer, evidence); err != nil {
-				return fmt.Errorf("verify %s again: %w", c.number, err)
+			if err := s.verify(ctx, id, c.method(), c.Issuer, evidence); err != nil {
+				return fmt.Errorf("verify %s again: %w", c.Number, err)
 			}
 		}
 		s.cast.Verified = now
 	}
-	for _, p := range castPeople {
-		if p.onCall {
+	for _, p := range s.file.People {
+		if p.OnCall {
 			if err := s.setHours(ctx, p); err != nil {
-				return fmt.Errorf("hours of %s: %w", p.key, err)
+				return fmt.Errorf("hours of %s: %w", p.Key, err)
 			}
 		}
 	}
@@ -348,18 +352,18 @@ func (s *seeder) every(ctx context.Context) error {
 
 // checks looks into the exclusion lists for everybody who practises.
 func (s *seeder) checks(ctx context.Context) error {
-	officer, err := s.as(ctx, "wanjiru")
+	officer, err := s.as(ctx, s.file.Officers[0])
 	if err != nil {
 		return err
 	}
-	for _, p := range castPeople {
-		if p.key == "wanjiru" || p.key == "idris" {
+	for _, p := range s.file.People {
+		if p.Key == s.file.Officers[0] || p.patient() {
 			continue
 		}
 		if err := s.a.credentialing.CheckExclusions(ctx, officer, credentialing.ExclusionCheck{
-			Person: s.cast.People[p.key], Lists: []string{"DEMO-LIST"}, ListVersion: s.a.db.Now().Format(time.DateOnly),
+			Person: s.cast.People[p.Key], Lists: s.file.ExclusionLists, ListVersion: s.a.db.Now().Format(time.DateOnly),
 		}); err != nil {
-			return fmt.Errorf("exclusion check of %s: %w", p.key, err)
+			return fmt.Errorf("exclusion check of %s: %w", p.Key, err)
 		}
 	}
 	return nil

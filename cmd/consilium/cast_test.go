@@ -17,9 +17,19 @@ import (
 	"github.com/consilium-health/consilium/sessions/workspace"
 )
 
-// demonstration starts the service with its cast in a directory of its own.
+// demonstration starts the service with the standing cast in a directory of its own.
 func demonstration(t *testing.T, data string) (*app, *cast) {
 	t.Helper()
+	return demonstrationAt(t, data, "", "")
+}
+
+// demonstrationAt starts the service with the cast of a file, at a time.
+func demonstrationAt(t *testing.T, data, file, clock string) (*app, *cast) {
+	t.Helper()
+	who, err := readCast(file)
+	if err != nil {
+		t.Fatal(err)
+	}
 	c, err := load(true, env("CONSILIUM_ADDR", "localhost:0", "CONSILIUM_ORIGIN", "http://localhost:8080", "CONSILIUM_DATA", data))
 	if err != nil {
 		t.Fatal(err)
@@ -27,12 +37,17 @@ func demonstration(t *testing.T, data string) (*app, *cast) {
 	if err := c.validate(); err != nil {
 		t.Fatal(err)
 	}
+	if clock != "" {
+		if err := c.setClock(clock); err != nil {
+			t.Fatal(err)
+		}
+	}
 	a, err := start(context.Background(), c, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(a.close)
-	people, err := a.seed(context.Background())
+	people, err := a.seed(context.Background(), who)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +73,7 @@ func dataDir(t *testing.T) string {
 func TestCastAnswersAsItsTableSays(t *testing.T) {
 	a, people := demonstration(t, dataDir(t))
 	ctx := context.Background()
-	s := seeder{a: a, cast: people, actors: map[string]identity.Actor{}}
+	s := seeder{a: a, file: people.file, cast: people, actors: map[string]identity.Actor{}}
 	otieno, err := s.as(ctx, "otieno")
 	if err != nil {
 		t.Fatal(err)

@@ -53,6 +53,9 @@ type config struct {
 	Drain time.Duration
 
 	demo bool
+	// ahead is how far the service's clock is ahead of this machine's. Only `demo` has
+	// another than 0.
+	ahead time.Duration
 }
 
 // setting ties one environment name to its field.

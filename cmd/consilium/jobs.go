@@ -73,17 +73,19 @@ func (a *app) lookAgain(ctx context.Context) error {
 	return nil
 }
 
-// nightly is 02:00 UTC: nobody's busiest hour.
-type nightly struct{}
+// nightly is 02:00 UTC of the service's clock: nobody's busiest hour.
+type nightly struct {
+	ahead time.Duration // of the service's clock
+}
 
-// Next is the next night after t.
-func (nightly) Next(t time.Time) time.Time {
-	t = t.UTC()
+// Next is the next night after t on this machine's clock.
+func (n nightly) Next(t time.Time) time.Time {
+	t = t.UTC().Add(n.ahead)
 	next := time.Date(t.Year(), t.Month(), t.Day(), 2, 0, 0, 0, time.UTC)
 	if !next.After(t) {
 		next = next.AddDate(0, 0, 1)
 	}
-	return next
+	return next.Add(-n.ahead)
 }
 
 // periodic are the jobs that come by the clock.
@@ -98,8 +100,8 @@ func (a *app) periodic(workers *river.Workers) []*river.PeriodicJob {
 			&river.PeriodicJobOpts{RunOnStart: true}),
 		river.NewPeriodicJob(river.PeriodicInterval(time.Minute), func() (river.JobArgs, *river.InsertOpts) { return lookAgainArgs{}, nil },
 			&river.PeriodicJobOpts{RunOnStart: true}),
-		river.NewPeriodicJob(nightly{}, func() (river.JobArgs, *river.InsertOpts) { return lookAgainArgs{All: true}, nil }, nil),
-		river.NewPeriodicJob(nightly{}, func() (river.JobArgs, *river.InsertOpts) { return updateZonesArgs{}, nil },
+		river.NewPeriodicJob(nightly{a.cfg.ahead}, func() (river.JobArgs, *river.InsertOpts) { return lookAgainArgs{All: true}, nil }, nil),
+		river.NewPeriodicJob(nightly{a.cfg.ahead}, func() (river.JobArgs, *river.InsertOpts) { return updateZonesArgs{}, nil },
 			&river.PeriodicJobOpts{RunOnStart: true}),
 	}
 }

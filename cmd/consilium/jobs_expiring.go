@@ -32,5 +32,5 @@ func (w *remindExpiring) Work(ctx context.Context, _ *river.Job[remindExpiringAr
 // expiringJob comes each night.
 func (a *app) expiringJob(workers *river.Workers) *river.PeriodicJob {
 	river.AddWorker(workers, &remindExpiring{a: a})
-	return river.NewPeriodicJob(nightly{}, func() (river.JobArgs, *river.InsertOpts) { return remindExpiringArgs{}, nil }, nil)
+	return river.NewPeriodicJob(nightly{a.cfg.ahead}, func() (river.JobArgs, *river.InsertOpts) { return remindExpiringArgs{}, nil }, nil)
 }

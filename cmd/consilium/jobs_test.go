@@ -31,7 +31,7 @@ func TestReportedSuspensionReachesTheVisitAndThePeopleByItself(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s := seeder{a: a, cast: people, actors: map[string]identity.Actor{}}
+	s := seeder{a: a, file: people.file, cast: people, actors: map[string]identity.Actor{}}
 	otieno, err := s.as(ctx, "otieno")
 	must(err)
 	wanjiru, err := s.as(ctx, "wanjiru")

@@ -29,7 +29,7 @@ type environment struct {
 
 func commands() []command {
 	return []command{
-		{"demo", "[--addr HOST:PORT] [--data DIR] [--reset]", "starts everything on this machine with a standing cast of people", runDemo},
+		{"demo", "[--addr HOST:PORT] [--data DIR] [--reset] [--cast FILE] [--clock INSTANT]", "starts everything on this machine with a standing cast of people, or with those of a file, now or at another time", runDemo},
 		{"serve", "", "starts the service, configured by the environment", runServe},
 		{"user", "add|invite --email ADDRESS [--name NAME --role ROLE --organization NAME --zone ZONE ...]", "adds a person beside a running service, prints the link for the first passkey", runUser},
 		{"migrate", "", "brings the database named by CONSILIUM_MIGRATE_URL to the schema of this binary", runMigrate},

@@ -44,7 +44,7 @@ func (w *queueReminders) Work(ctx context.Context, _ *river.Job[queueRemindersAr
 		list := make([]river.InsertManyParams, len(jobs))
 		for i, j := range jobs {
 			list[i] = river.InsertManyParams{Args: remindArgs{Organization: string(j.Organization), Reminder: j.Reminder},
-				InsertOpts: &river.InsertOpts{ScheduledAt: j.DueAt}}
+				InsertOpts: &river.InsertOpts{ScheduledAt: w.a.cfg.real(j.DueAt)}}
 		}
 		_, err := client.InsertManyTx(ctx, tx, list)
 		return err

@@ -26,7 +26,7 @@ func TestReminderOutlivesTheServiceAndIsMailedOnce(t *testing.T) {
 		}
 	}
 	a, people := demonstration(t, dir)
-	s := seeder{a: a, cast: people, actors: map[string]identity.Actor{}}
+	s := seeder{a: a, file: people.file, cast: people, actors: map[string]identity.Actor{}}
 	otieno, err := s.as(ctx, "otieno")
 	must(err)
 	list, err := a.workspace.ListFor(ctx, otieno)

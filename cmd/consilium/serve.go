@@ -65,10 +65,21 @@ func runDemo(ctx context.Context, e environment, args []string) error {
 	addr := f.String("addr", "", "where pages are served, host:port on loopback (default localhost:8080)")
 	reset := f.Bool("reset", false, "forget everything and begin anew")
 	data := f.String("data", "", "directory of the demonstration's data")
+	file := f.String("cast", "", "file with other people than the standing cast; its form is that of cmd/consilium/standing.json")
+	clock := f.String("clock", "", "what time it is when the demonstration starts, such as 2027-01-05T08:00:00Z; it then goes on as any clock")
 	if _, err := parse(e, f, args); err != nil {
 		return err
 	}
 	c, err := load(true, e.getenv)
+	if err != nil {
+		return err
+	}
+	if *clock != "" {
+		if err := c.setClock(*clock); err != nil {
+			return err
+		}
+	}
+	who, err := readCast(*file)
 	if err != nil {
 		return err
 	}
@@ -98,11 +109,11 @@ func runDemo(ctx context.Context, e environment, args []string) error {
 		return err
 	}
 	defer a.close()
-	people, err := a.seed(ctx)
+	people, err := a.seed(ctx, who)
 	if err != nil {
 		return err
 	}
-	greet(e, a)
+	greet(e, a, who)
 	return a.run(ctx, people)
 }
 
@@ -122,7 +133,7 @@ func forget(dir string) error {
 }
 
 // greet tells a person at the terminal what to do next.
-func greet(e environment, a *app) {
+func greet(e environment, a *app, who *castFile) {
 	fmt.Fprintf(e.out, `
 Consilium demonstration: everything and everybody here is invented.
 
@@ -132,14 +143,14 @@ Consilium demonstration: everything and everybody here is invented.
 
 The cast, each with one click at the first address:
 `, a.cfg.Origin, a.cfg.Origin, a.cfg.Data)
-	for _, p := range castPeople {
+	for _, p := range who.People {
 		org := ""
-		for _, o := range castOrganizations {
-			if o.key == p.org {
-				org = o.name
+		for _, o := range who.Organizations {
+			if o.Key == p.Organization {
+				org = o.Name
 			}
 		}
-		fmt.Fprintf(e.out, "  %-22s %-22s %s, %s\n", p.name, strings.ReplaceAll(p.title, "_", " "), org, p.zone)
+		fmt.Fprintf(e.out, "  %-22s %-22s %s, %s\n", p.Name, strings.ReplaceAll(p.Title, "_", " "), org, p.Zone)
 	}
 	fmt.Fprintf(e.out, `
 To be several people at once, use a private window or another browser for each.
@@ -229,11 +240,11 @@ func (a *app) handler(people *cast) http.Handler {
 	deps := web.Deps{
 		Identity: a.identity, Credentialing: a.credentialing, Scheduling: a.scheduling, Workspace: a.workspace, Sessions: a.sessions,
 		Outbox: a.outbox, PublicURL: a.cfg.Origin, Demo: a.cfg.demo, Ready: a.ready, TrustFile: a.trustFile,
-		Checkpoint: a.db.LatestCheckpoint, ConnectSrc: a.cfg.connectSrc(), Log: a.log,
+		Checkpoint: a.db.LatestCheckpoint, ConnectSrc: a.cfg.connectSrc(), Log: a.log, Clock: a.db.Now,
 	}
 	if people != nil {
-		for _, p := range castPeople {
-			deps.Cast = append(deps.Cast, web.CastMember{Person: people.People[p.key], Note: "cast." + p.key, Patient: p.title == "patient"})
+		for _, p := range people.file.People {
+			deps.Cast = append(deps.Cast, web.CastMember{Person: people.People[p.Key], Note: "cast." + p.Key, Patient: p.patient()})
 		}
 	}
 	mux := http.NewServeMux()

@@ -109,11 +109,38 @@ func (db *DB) Read(ctx context.Context, s Scope, fn func(tx *Tx) error) error {
 
 func (db *DB) begin(ctx context.Context, s Scope, o pgx.TxOptions, fn func(tx *Tx) error) error {
 	return pgx.BeginTxFunc(ctx, db.pool, o, func(ptx pgx.Tx) error {
-		if err := Enter(ctx, ptx, s); err != nil {
+		now := db.Now()
+		if err := enter(ctx, ptx, s, now); err != nil {
 			return err
 		}
-		return fn(&Tx{Tx: ptx, Scope: s, db: db, now: db.Now()})
+		return fn(&Tx{Tx: ptx, Scope: s, db: db, now: now})
 	})
+}
+
+// ids are what the row policies compare.
+func (s Scope) ids() (org, person string) {
+	org, person = s.Organization, s.Person
+	if org == "" {
+		org = nobody
+	}
+	if person == "" {
+		person = nobody
+	}
+	return org, person
+}
+
+// enter sets the scope and the instant of a transaction that begins. Triggers read the
+// instant by service_now().
+func enter(ctx context.Context, tx pgx.Tx, s Scope, now time.Time) error {
+	org, person := s.ids()
+	_, err := tx.Exec(ctx, `
+		select set_config('consilium.organization', $1, true),
+		       set_config('consilium.person', $2, true),
+		       set_config('consilium.now', $3, true)`, org, person, now.Format(time.RFC3339Nano))
+	if err != nil {
+		return fmt.Errorf("enter scope: %w", err)
+	}
+	return nil
 }
 
 // Enter sets the scope of a running transaction until its end. A command that
@@ -122,13 +149,7 @@ func (db *DB) begin(ctx context.Context, s Scope, o pgx.TxOptions, fn func(tx *T
 // later belong to the new scope. The settings are local to the transaction: they
 // never reach the next borrower of the connection.
 func Enter(ctx context.Context, tx pgx.Tx, s Scope) error {
-	org, person := s.Organization, s.Person
-	if org == "" {
-		org = nobody
-	}
-	if person == "" {
-		person = nobody
-	}
+	org, person := s.ids()
 	_, err := tx.Exec(ctx, `
 		select set_config('consilium.organization', $1, true),
 		       set_config('consilium.person', $2, true)`, org, person)
