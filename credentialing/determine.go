@@ -257,6 +257,9 @@ func (s *Service) compose(ask Ask, d *dossier, knownAt time.Time) Question {
 	if ask.Through.IsZero() {
 		q.Through = time.Time{}
 	}
+	if ask.Mode == Plan {
+		q.ChecksAt = knownAt
+	}
 	q.Case = CaseFacts{LocationConfirmed: c.LocationConfirmed, IdentityConfirmed: c.IdentityConfirmed, Interpreter: c.Interpreter,
 		FirstContact: c.FirstContact, ControlledSubstance: c.ControlledSubstance, PriorInPerson: c.PriorInPerson, LongTerm: c.LongTerm}
 	if c.PatientLanguages != nil {

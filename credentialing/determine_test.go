@@ -133,9 +133,31 @@ func TestSpansForCutWherePermissionsEnd(t *testing.T) {
 	if !spans[0].Determination.Allowed() || !spans[len(spans)-1].To.Equal(to) {
 		t.Fatal("not the whole time, or not allowed at first")
 	}
-	// The exclusion lists were checked today; in 31 days the check is too old.
-	if want := start.AddDate(0, 0, 31).Add(time.Nanosecond); !allowedUntil.Equal(want) {
+	// Her registration in Kenya ends with 31 May 2027 there. The lists were looked into
+	// today; the looks until the visits are still to come and end nothing.
+	if want := time.Date(2027, 5, 31, 21, 0, 0, 0, time.UTC); !allowedUntil.Equal(want) {
 		t.Errorf("allowed until %s, want %s", allowedUntil, want)
+	}
+}
+
+// A plan relies on the monthly look into the exclusion lists going on: its age counts
+// now. At the door it counts then, and a look that was missed stops plans as well.
+func TestPlanReachesBeyondTheMonthlyLookIntoTheLists(t *testing.T) {
+	w := newWorld(t)
+	w.cast()
+	far := w.ask(w.tremblay, credentialing.JointVideoVisit)
+	far.At = start.AddDate(0, 0, 60)
+	if d := w.determine(far); !d.Allowed() {
+		t.Errorf("planned for two months ahead: %s %v", d.Decision, d.Reasons)
+	}
+	far.Mode = credentialing.Act
+	if d := w.determine(far); !slices.Contains(d.Reasons, "forbid:ZZ-011") {
+		t.Errorf("acted on without another look: %s %v", d.Decision, d.Reasons)
+	}
+	w.clock.move(31*24*time.Hour + time.Minute)
+	far.Mode = credentialing.Plan
+	if d := w.determine(far); !slices.Contains(d.Reasons, "forbid:ZZ-011") {
+		t.Errorf("planned after a look was missed: %s %v", d.Decision, d.Reasons)
 	}
 }
 

@@ -164,8 +164,12 @@ func judge(q *Question, held *Credentials) *judged {
 		s["languages"] = listOf(held.Languages)
 	}
 	if c := held.ExclusionCheckedAt; c != nil {
+		counted := at
+		if j.q.ChecksAt.Before(at) && !j.q.ChecksAt.IsZero() {
+			counted = j.q.ChecksAt
+		}
 		// A check after the instant asked about is no older than it.
-		s["exclusion_check_age_days"] = types.Int(max(0, ageDays(at.Sub(*c))))
+		s["exclusion_check_age_days"] = types.Int(max(0, ageDays(counted.Sub(*c))))
 	}
 	j.specialist = mapOf(s)
 	if q.Consents != nil {

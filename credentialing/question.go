@@ -16,8 +16,12 @@ type Question struct {
 	Through time.Time `json:"through,omitzero"`
 	// DecidedAt is when the question is asked.
 	DecidedAt time.Time `json:"decided_at,omitzero"`
-	Mode      Mode      `json:"mode"`
-	Activity  Activity  `json:"activity"`
+	// ChecksAt is the instant at which the age of the monthly check of exclusion lists
+	// counts when it lies before At; zero: At. A plan sets it to now: the checks until
+	// the visit are still to be made, and one that is missed is found when it is due.
+	ChecksAt time.Time `json:"checks_at,omitzero"`
+	Mode     Mode      `json:"mode"`
+	Activity Activity  `json:"activity"`
 	// Places are where the patients are at the visit (ISO 3166-1 or 3166-2).
 	Places   []string    `json:"places"`
 	Case     CaseFacts   `json:"case"`
