@@ -59,10 +59,10 @@ func caseAddress(id workspace.CaseID, rest ...string) string {
 }
 
 // caseLanguages are those in which people write cases here.
-var caseLanguages = []string{"en", "fr", "ar", "sw", "pt", "es", "de"}
+var caseLanguages = []string{"en", "fr", "ar", "sw", "pt", "es", "ru", "zh", "de"}
 
 // patientLanguages are those a patient can be asked about in the form.
-var patientLanguages = []string{"ar", "en", "fr", "sw", "so", "am", "pt", "es", "de"}
+var patientLanguages = []string{"ar", "en", "fr", "sw", "so", "am", "pt", "es", "ru", "zh", "de"}
 
 // morePlaces are places a patient may be in for which there is no pack: the answer
 // there is no, and saying so is the point.

@@ -4,7 +4,6 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 
 	"golang.org/x/text/language"
@@ -19,7 +18,7 @@ const ConsentTextVersion = "2026-11-1"
 var consentFile []byte
 
 // ConsentLanguages are the languages consents can be shown in.
-var ConsentLanguages = []string{"en", "fr", "ar"}
+var ConsentLanguages = []string{"en", "fr", "ar", "es", "pt", "ru", "zh-Hans"}
 
 type consentTexts struct {
 	Version  string                       `json:"version"`
@@ -71,12 +70,31 @@ func ConsentReviewed(lang string) bool { return consentTable.Reviewed[lang] }
 // English if there is none.
 func ConsentLanguage(languages []string) string {
 	for _, l := range languages {
-		base, _, _ := strings.Cut(l, "-")
-		if slices.Contains(ConsentLanguages, base) {
-			return base
+		for _, have := range ConsentLanguages {
+			if sameLetters(l, have) {
+				return have
+			}
 		}
 	}
 	return "en"
+}
+
+// sameLetters tells whether who reads one of two languages reads the other: the same
+// language in the same script. "zh" is read in simplified script, "zh-TW" is not.
+func sameLetters(a, b string) bool {
+	x, err := language.Parse(a)
+	if err != nil {
+		return false
+	}
+	y, err := language.Parse(b)
+	if err != nil {
+		return false
+	}
+	xb, _ := x.Base()
+	yb, _ := y.Base()
+	xs, _ := x.Script()
+	ys, _ := y.Script()
+	return xb == yb && xs == ys
 }
 
 // CountryName names a country (ISO 3166) in a language; the code itself if there is

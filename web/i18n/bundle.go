@@ -21,18 +21,20 @@ type ID string
 // [Lang] and a [Place] by their names in the reader's language.
 type V map[string]any
 
-// Language is a language that the interface is complete in.
+// Language is a language of the interface.
 type Language struct {
 	Tag  string // BCP 47
 	Name string // in the language itself
 	Dir  string // "ltr" or "rtl"
 }
 
-// Languages are the complete languages; the first is the source.
+// Languages are the languages offered, which are the complete ones; the first is the
+// source, which stands in for a message that another lacks.
 var Languages = []Language{
 	{"en", "English", "ltr"},
 	{"fr", "Français", "ltr"},
 	{"ar", "العربية", "rtl"},
+	{"es", "Español", "ltr"},
 }
 
 //go:embed active.*.json
@@ -78,22 +80,40 @@ func New() (*Bundle, error) {
 	return b, nil
 }
 
-// Match finds the best complete language for what the reader asks for, best first:
+// Match finds the best language offered for what the reader asks for, best first:
 // the profile's tag, the cookie's, the Accept-Language header. Empty ones are
-// passed over; what cannot be read is too.
+// passed over; what cannot be read is too. A language itself goes before one that its
+// readers are taken to understand (Kazakh, English: English and not Russian), and one
+// that is only akin to what was asked for is not given unasked (Ukrainian: not
+// Russian; Chinese in traditional script: not the simplified one).
 func (b *Bundle) Match(wanted ...string) string {
 	for _, w := range wanted {
 		tags, _, err := language.ParseAcceptLanguage(w)
 		if err != nil || len(tags) == 0 {
 			continue
 		}
-		// The matcher's tag may carry extensions; its index is what counts.
-		_, i, confidence := b.matcher.Match(tags...)
-		if confidence > language.No {
-			return Languages[i].Tag
+		for _, tag := range tags {
+			if i := slices.IndexFunc(Languages, func(l Language) bool { return same(tag, language.Make(l.Tag)) }); i >= 0 {
+				return Languages[i].Tag
+			}
+		}
+		for _, tag := range tags {
+			// The matcher's tag may carry extensions; its index is what counts.
+			if _, i, confidence := b.matcher.Match(tag); confidence >= language.High {
+				return Languages[i].Tag
+			}
 		}
 	}
 	return Languages[0].Tag
+}
+
+// same tells whether two tags are the same language in the same script.
+func same(a, b language.Tag) bool {
+	ab, _ := a.Base()
+	bb, _ := b.Base()
+	as, _ := a.Script()
+	bs, _ := b.Script()
+	return ab == bb && as == bs
 }
 
 // Has tells whether the source language has the message.

@@ -34,6 +34,26 @@ var dateTable = map[string]dates{
 		months:   [12]string{"يناير", "فبراير", "مارس", "أبريل", "مايو", "يونيو", "يوليو", "أغسطس", "سبتمبر", "أكتوبر", "نوفمبر", "ديسمبر"},
 		date:     "%w، %d %m %y", join: "، ",
 	},
+	"es": {
+		weekdays: [7]string{"dom", "lun", "mar", "mié", "jue", "vie", "sáb"},
+		months:   [12]string{"ene", "feb", "mar", "abr", "may", "jun", "jul", "ago", "sept", "oct", "nov", "dic"},
+		date:     "%w %d %m %y", join: ", ",
+	},
+	"pt": {
+		weekdays: [7]string{"dom.", "seg.", "ter.", "qua.", "qui.", "sex.", "sáb."},
+		months:   [12]string{"jan.", "fev.", "mar.", "abr.", "mai.", "jun.", "jul.", "ago.", "set.", "out.", "nov.", "dez."},
+		date:     "%w %d %m %y", join: ", ",
+	},
+	"ru": {
+		weekdays: [7]string{"вс", "пн", "вт", "ср", "чт", "пт", "сб"},
+		months:   [12]string{"янв.", "февр.", "мар.", "апр.", "мая", "июн.", "июл.", "авг.", "сент.", "окт.", "нояб.", "дек."},
+		date:     "%w, %d %m %y\u00a0г.", join: ", ",
+	},
+	"zh-Hans": {
+		weekdays: [7]string{"周日", "周一", "周二", "周三", "周四", "周五", "周六"},
+		months:   [12]string{"1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12"},
+		date:     "%y年%m月%d日%w", join: " ",
+	},
 }
 
 func location(zone string) *time.Location {

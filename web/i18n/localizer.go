@@ -1,6 +1,8 @@
 package i18n
 
 import (
+	"errors"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -151,10 +153,15 @@ func (l *Localizer) write(id ID, count any, v V, before, after string) string {
 		data["Count"] = count
 	}
 	s, err := l.localizer.Localize(&goi18n.LocalizeConfig{MessageID: string(id), PluralCount: count, TemplateData: data})
-	if err != nil {
-		return missing(l.language.Tag, id, err)
+	var absent *goi18n.MessageNotFoundErr
+	switch {
+	case err == nil:
+		return s
+	case errors.As(err, &absent) && s != "": // in the words of the source
+		slog.Warn("message is not translated", "language", l.language.Tag, "message", string(id))
+		return s
 	}
-	return s
+	return missing(l.language.Tag, id, err)
 }
 
 // Language is the name of a language in the reader's language.
