@@ -27,17 +27,6 @@ if (process.argv.includes("--tests")) {
   process.exit(0);
 }
 
-// Stories run on Node too, driving a browser: node build.mjs --story && node .story/main.mjs
-if (process.argv.includes("--story")) {
-  rmSync(join(here, ".story"), { recursive: true, force: true });
-  await build({
-    absWorkingDir: here, entryPoints: ["story/main.ts"], outdir: ".story", bundle: true, format: "esm",
-    platform: "node", target: ["node20"], packages: "external", sourcemap: "inline", logLevel: "warning",
-    outExtension: { ".js": ".mjs" },
-  });
-  process.exit(0);
-}
-
 for (const name of readdirSync(dist)) {
   if (name !== ".keep") rmSync(join(dist, name), { recursive: true });
 }

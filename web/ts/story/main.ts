@@ -1,17 +1,22 @@
-// The stories that the browser tests play. Each is whole: one demonstration, the
-// people in it, from the first click to the proof. Names as arguments play only those.
+// The stories that the browser tests play. Each is whole: demonstrations of its own,
+// the people in it, from the first click to the proof. Names as arguments play only those.
 import { mainJob } from "./mainjob.ts";
 import { everyPage } from "./pages.ts";
+import type { Counts } from "./stage.ts";
 
-const stories = { mainJob, everyPage };
+const stories: Record<string, () => Promise<Counts>> = { mainJob, everyPage };
 const wanted = process.argv.slice(2);
+const unknown = wanted.filter((name) => !(name in stories));
+if (unknown.length > 0) throw new Error(`no story ${unknown.join(", ")}; there are ${Object.keys(stories).join(", ")}`);
 
 let passed = 0;
 let failed = 0;
-for (const [name, play] of Object.entries(stories)) {
+for (const [name, tell] of Object.entries(stories)) {
   if (wanted.length > 0 && !wanted.includes(name)) continue;
   console.log(`story ${name}`);
-  const counts = await play();
+  const began = Date.now();
+  const counts = await tell();
+  console.log(`story ${name}: ${counts.passed} passed, ${counts.failed} failed in ${((Date.now() - began) / 1000).toFixed(0)} s`);
   passed += counts.passed;
   failed += counts.failed;
 }

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import type { Page } from "playwright-core";
 import { cutSockets, enterRoom, live, listenTo, moving, waiting } from "./room.ts";
-import { type Counts, Ended, type Person, Stage } from "./stage.ts";
+import { type Counts, type Person, play, type Stage } from "./stage.ts";
 import { untilHeard } from "./tone.ts";
 
 const run = promisify(execFile);
@@ -33,17 +33,10 @@ async function makePasskey(stage: Stage, p: Person): Promise<void> {
 }
 
 export async function mainJob(): Promise<Counts> {
-  const stage = await Stage.open();
-  try {
-    await play(stage);
-  } catch (e) {
-    if (!(e instanceof Ended)) throw e;
-  } finally {
-    return await stage.close();
-  }
+  return play({ name: "mainJob" }, tell);
 }
 
-async function play(stage: Stage): Promise<void> {
+async function tell(stage: Stage): Promise<void> {
   const otieno = await stage.enter("otieno", { zone: "Africa/Nairobi", tone: voice.otieno });
   const tremblay = await stage.enter("tremblay", { locale: "fr", zone: "America/Toronto", tone: voice.tremblay });
   const aziz = await stage.enter("aziz", { locale: "ar", zone: "Asia/Beirut", tone: voice.aziz });

@@ -4,7 +4,7 @@
 // usable without its scripts.
 import { strict as assert } from "node:assert";
 import type { Page } from "playwright-core";
-import { type Counts, Ended, type Look, Stage } from "./stage.ts";
+import { type Counts, type Look, play, type Stage } from "./stage.ts";
 
 const languages = ["en", "fr", "ar"] as const;
 
@@ -23,17 +23,10 @@ async function whole(page: Page, locale: string): Promise<void> {
 }
 
 export async function everyPage(): Promise<Counts> {
-  const stage = await Stage.open();
-  try {
-    await play(stage);
-  } catch (e) {
-    if (!(e instanceof Ended)) throw e;
-  } finally {
-    return await stage.close();
-  }
+  return play({ name: "everyPage" }, tell);
 }
 
-async function play(stage: Stage): Promise<void> {
+async function tell(stage: Stage): Promise<void> {
   for (const [i, locale] of languages.entries()) {
     await stage.step(`the pages for everybody in ${locale}`, async () => {
       const { page, context } = await stage.enter(`guest-${locale}`, { locale, ...(i === 1 ? { dark: true } : {}), ...(i === 2 ? { width: 390, height: 844 } : {}) });

@@ -2,16 +2,17 @@
 // browsers with fake cameras, and steps that are counted.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, openSync } from "node:fs";
+import { chmodSync, closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import AxeBuilder from "@axe-core/playwright";
 import { type Browser, type BrowserContext, type CDPSession, chromium, type Page } from "playwright-core";
+import type { Cast } from "./cast.ts";
 import { cuttable } from "./room.ts";
 import { speakTone } from "./tone.ts";
 
 const root = join(process.cwd(), "../..");
-const shots = join(root, "web/ts/test-results");
+const shots = join(root, "web/ts/test-results", process.env["CONSILIUM_STORY_RUN"] ?? "");
 const binary = process.env["CONSILIUM_BINARY"] ?? join(root, "bin/consilium");
 
 const browserNames = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome-stable", "/usr/bin/google-chrome",
@@ -32,6 +33,26 @@ export interface Look {
   dark?: boolean;
   /** frequency spoken instead of the microphone */
   tone?: number;
+  /** a phone with its own kind of browser: touch, small screen, what it calls itself */
+  phone?: Phone;
+}
+
+export interface Phone { userAgent: string; width: number; height: number; scale: number }
+
+/** Chromium dressed as Safari on an iPhone: size, touch and name, not WebKit itself. */
+export const iPhone: Phone = {
+  userAgent: "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1",
+  width: 390, height: 664, scale: 3,
+};
+
+/** What a story begins with. */
+export interface Scene {
+  /** whose it is, for its log file */
+  name?: string;
+  /** other people than the standing cast */
+  cast?: Cast;
+  /** what time it is when the service starts: an instant such as 2027-01-05T08:00:00Z */
+  clock?: string;
 }
 
 export interface Counts { readonly passed: number; readonly failed: number }
@@ -51,34 +72,50 @@ export class Stage {
   private readonly people: Person[] = [];
 
   private constructor(
-    readonly address: string, readonly data: string,
-    private readonly server: ChildProcess, private readonly browser: Browser,
+    readonly address: string, readonly data: string, private readonly scene: Scene,
+    private server: ChildProcess, private readonly browser: Browser,
   ) {}
 
   /** Starts a fresh demonstration on a free port, and a browser. */
-  static async open(): Promise<Stage> {
+  static async open(scene: Scene = {}): Promise<Stage> {
     const port = await freePort();
     const data = mkdtempSync("/tmp/consilium-story-");
     chmodSync(data, 0o711); // the database's own account passes through
     mkdirSync(shots, { recursive: true });
-    const log = openSync(join(shots, "server.log"), "w");
-    const server = spawn(binary, ["demo", "--addr", `localhost:${port}`, "--data", join(data, "demo")], { stdio: ["ignore", log, log] });
+    writeFileSync(logOf(scene), "");
+    if (scene.cast) writeFileSync(join(data, "people.json"), JSON.stringify(scene.cast));
     const address = `http://localhost:${port}`;
-    await serving(address, server);
+    const server = await serve(address, data, scene, scene.clock);
     const executablePath = process.env["CONSILIUM_CHROMIUM"] ?? browserNames.find((p) => existsSync(p));
     if (!executablePath) throw new Error("no Chromium found: set CONSILIUM_CHROMIUM");
     // A picture of one's own instead of the browser's moving test picture (Y4M or MJPEG).
     const camera = process.env["CONSILIUM_STORY_CAMERA"];
     const browser = await chromium.launch({ executablePath, args: camera ? [...flags, `--use-file-for-fake-video-capture=${camera}`] : flags });
-    return new Stage(address, data, server, browser);
+    return new Stage(address, data, scene, server, browser);
+  }
+
+  /** Time goes by: the service stops and starts again with the same data at a later instant. */
+  async later(clock: string): Promise<void> {
+    await this.stopServer();
+    this.server = await serve(this.address, this.data, this.scene, clock);
+  }
+
+  private async stopServer(): Promise<void> {
+    this.server.kill("SIGTERM");
+    if (this.server.exitCode === null) await once(this.server, "exit");
+    if (this.server.exitCode !== 0) {
+      this.failed++;
+      console.log(`FAIL  the server stopped with ${this.server.exitCode}\n${readFileSync(logOf(this.scene), "utf8")}`);
+    }
   }
 
   /** A browser of its own for somebody, with an authenticator that verifies its user. */
   async enter(name: string, look: Look = {}): Promise<Person> {
     const context = await this.browser.newContext({
       baseURL: this.address, locale: look.locale ?? "en", timezoneId: look.zone ?? "UTC",
-      viewport: { width: look.width ?? 1280, height: look.height ?? 800 }, colorScheme: look.dark ? "dark" : "light",
+      viewport: { width: look.phone?.width ?? look.width ?? 1280, height: look.phone?.height ?? look.height ?? 800 }, colorScheme: look.dark ? "dark" : "light",
       permissions: ["camera", "microphone"], acceptDownloads: true,
+      ...(look.phone ? { userAgent: look.phone.userAgent, hasTouch: true, isMobile: true, deviceScaleFactor: look.phone.scale } : {}),
     });
     context.setDefaultTimeout(60_000); // two cores may be busy with other tests
     if (look.tone !== undefined) await speakTone(context, look.tone);
@@ -150,15 +187,36 @@ export class Stage {
       this.passed++;
     }
     await this.browser.close();
-    this.server.kill("SIGTERM");
-    if (this.server.exitCode === null) await once(this.server, "exit");
-    if (this.server.exitCode !== 0) {
-      this.failed++;
-      console.log(`FAIL  the server stopped with ${this.server.exitCode}\n${readFileSync(join(shots, "server.log"), "utf8")}`);
-    }
+    await this.stopServer();
     if (this.failed === 0) rmSync(this.data, { recursive: true, force: true });
     return { passed: this.passed, failed: this.failed };
   }
+}
+
+/** Plays a story on a stage of its own and returns the counts. */
+export async function play(scene: Scene, tell: (stage: Stage) => Promise<void>): Promise<Counts> {
+  const stage = await Stage.open(scene);
+  try {
+    await tell(stage);
+  } catch (e) {
+    if (!(e instanceof Ended)) {
+      await stage.close();
+      throw e;
+    }
+  }
+  return stage.close();
+}
+
+const logOf = (scene: Scene): string => join(shots, `server${scene.name ? `-${scene.name}` : ""}.log`);
+
+/** Starts the service and waits until it answers. */
+async function serve(address: string, data: string, scene: Scene, clock?: string): Promise<ChildProcess> {
+  const log = openSync(logOf(scene), "a");
+  const server = spawn(binary, ["demo", "--addr", new URL(address).host, "--data", join(data, "demo"),
+    ...(scene.cast ? ["--cast", join(data, "people.json")] : []), ...(clock ? ["--clock", clock] : [])], { stdio: ["ignore", log, log] });
+  closeSync(log);
+  await serving(address, server, logOf(scene));
+  return server;
 }
 
 /** A story ended at a failed step; it has been told already. */
@@ -175,10 +233,10 @@ async function freePort(): Promise<number> {
 }
 
 /** Waits until the server answers, or tells that it ended. */
-async function serving(address: string, server: ChildProcess): Promise<void> {
+async function serving(address: string, server: ChildProcess, log: string): Promise<void> {
   const limit = Date.now() + 60_000;
   while (Date.now() < limit) {
-    if (server.exitCode !== null) throw new Error(`the server ended with ${server.exitCode}: ${readFileSync(join(shots, "server.log"), "utf8")}`);
+    if (server.exitCode !== null) throw new Error(`the server ended with ${server.exitCode}: ${readFileSync(log, "utf8")}`);
     try {
       if ((await fetch(`${address}/readyz`)).ok) return;
     } catch {
