@@ -35,6 +35,7 @@ var Languages = []Language{
 	{"fr", "Français", "ltr"},
 	{"ar", "العربية", "rtl"},
 	{"es", "Español", "ltr"},
+	{"pt", "Português", "ltr"},
 }
 
 //go:embed active.*.json
