@@ -1,10 +1,11 @@
 // The stories that the browser tests play. Each is whole: demonstrations of its own,
 // the people in it, from the first click to the proof. Names as arguments play only those.
 import { mainJob } from "./mainjob.ts";
+import { a2 } from "./a2.ts";
 import { everyPage } from "./pages.ts";
 import type { Counts } from "./stage.ts";
 
-const stories: Record<string, () => Promise<Counts>> = { mainJob, everyPage };
+const stories: Record<string, () => Promise<Counts>> = { mainJob, everyPage, a2 };
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !(name in stories));
 if (unknown.length > 0) throw new Error(`no story ${unknown.join(", ")}; there are ${Object.keys(stories).join(", ")}`);

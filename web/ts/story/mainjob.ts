@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { Page } from "playwright-core";
+import { makePasskey, signIn } from "./acts.ts";
 import { cutSockets, enterRoom, live, listenTo, moving, waiting } from "./room.ts";
 import { type Counts, type Person, play, type Stage } from "./stage.ts";
 import { untilHeard } from "./tone.ts";
@@ -16,21 +17,6 @@ const run = promisify(execFile);
 /** Tones that stand for the voices of the people, in hertz. */
 const voice = { otieno: 440, tremblay: 660, idris: 523, aziz: 880 } as const;
 const voices = [voice.otieno, voice.tremblay, voice.idris, voice.aziz] as const;
-
-/** Signs somebody in with one click, as the demonstration offers. */
-export async function signIn(p: Person, name: string): Promise<void> {
-  await p.page.goto("/demo");
-  await p.page.locator("form button", { hasText: name }).click();
-  await p.page.waitForURL("/");
-}
-
-/** Adds a passkey of the browser's authenticator on the profile page. */
-async function makePasskey(stage: Stage, p: Person): Promise<void> {
-  await stage.authenticator(p.page);
-  await p.page.goto("/profile");
-  await p.page.locator("form[data-passkey=enroll] button[value=passkey]").click();
-  await p.page.locator("form[data-passkey=confirm]").first().waitFor();
-}
 
 export async function mainJob(): Promise<Counts> {
   return play({ name: "mainJob" }, tell);

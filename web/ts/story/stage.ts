@@ -11,7 +11,7 @@ import type { Cast } from "./cast.ts";
 import { cuttable } from "./room.ts";
 import { speakTone } from "./tone.ts";
 
-const root = join(process.cwd(), "../..");
+export const root = join(process.cwd(), "../..");
 const shots = join(root, "web/ts/test-results", process.env["CONSILIUM_STORY_RUN"] ?? "");
 const binary = process.env["CONSILIUM_BINARY"] ?? join(root, "bin/consilium");
 
