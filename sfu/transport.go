@@ -3,6 +3,7 @@ package sfu
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -447,8 +448,12 @@ func (s *subscriber) add(d *subTrack) error {
 		return fmt.Errorf("send track: %w", err)
 	}
 	if err := tr.SetCodecPreferences(codecs); err != nil {
-		// Pion keeps what the first answer accepted: a client without RED has Opus.
-		if d.track.video() || tr.SetCodecPreferences(codecs[:1]) != nil {
+		// Pion keeps what the first answer accepted: some clients have no RED, no RTX or
+		// not every codec.
+		accepted := slices.DeleteFunc(slices.Clone(codecs), func(c webrtc.RTPCodecParameters) bool {
+			return tr.SetCodecPreferences([]webrtc.RTPCodecParameters{c}) != nil
+		})
+		if tr.SetCodecPreferences(accepted) != nil || len(accepted) == 0 {
 			return fmt.Errorf("send track: %w", err)
 		}
 	}
