@@ -32,10 +32,12 @@ type PastCredential struct {
 }
 
 // MatrixRow is what a person may do for patients in one place: an answer for each of
-// [Activities], in that order.
+// [Activities], in that order. Where a credential is tied to a facility its patients
+// have a row of their own; the row without facility is for everybody else there.
 type MatrixRow struct {
-	Place   string
-	Answers []Determination
+	Place    string
+	Facility identity.OrganizationID
+	Answers  []Determination
 }
 
 // RecordEvent is one change of what is on file about a person, and who made it.
@@ -125,13 +127,28 @@ func (s *Service) matrix(rules *RuleSet, held Credentials, valid, known time.Tim
 	}
 	var out []MatrixRow
 	for _, place := range sortedSet(places) {
-		row := MatrixRow{Place: place}
-		for _, a := range Activities {
-			row.Answers = append(row.Answers, Evaluate(wholeCase(rules, held, a, place, valid, known, s.accepted(known)), held))
+		for _, facility := range facilitiesIn(held, place) {
+			row := MatrixRow{Place: place, Facility: identity.OrganizationID(facility)}
+			for _, a := range Activities {
+				q := wholeCase(rules, held, a, place, valid, known, s.accepted(known))
+				q.Case.Facility = facility
+				row.Answers = append(row.Answers, Evaluate(q, held))
+			}
+			out = append(out, row)
 		}
-		out = append(out, row)
 	}
 	return out
+}
+
+// facilitiesIn are "" and the facilities to which what a person holds in a place is tied.
+func facilitiesIn(held Credentials, place string) []string {
+	out := []string{""}
+	for _, h := range held.List {
+		if h.Facility != "" && (h.Jurisdiction == place || h.Jurisdiction == country(place)) {
+			out = append(out, h.Facility)
+		}
+	}
+	return sortedSet(out)
 }
 
 func (s *Service) accepted(at time.Time) bool { return s.accept != nil && at.Before(s.accept.Until) }

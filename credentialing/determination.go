@@ -57,7 +57,10 @@ func (d *Determination) seal(q Question, held *Credentials) {
 	d.AcceptUnverified = q.AcceptUnverified
 	d.Packs = q.Rules.editions(&q, held)
 	d.ConditionsList = q.Rules.Conditions()
-	d.Evaluator = evaluatorVersion
+	d.Evaluator = q.evaluator
+	if d.Evaluator == "" {
+		d.Evaluator = evaluatorVersion
+	}
 	for _, s := range []*[]string{&d.Reasons, &d.Conditions, &d.Helps} {
 		if *s == nil {
 			*s = []string{}
@@ -159,7 +162,10 @@ func Replay(rules *RuleSet, factsJSON, answerJSON []byte, hash [sha256.Size]byte
 	if !slices.Equal(rules.editions(&f.Question, &f.Specialist), a.Packs) || rules.Conditions() != a.List {
 		return Determination{}, ErrEditions
 	}
-	f.Question.Rules = rules
+	if !slices.Contains(evaluators, a.Evaluator) {
+		return Determination{}, fmt.Errorf("%w: evaluator %q is not known", ErrReplayDiffers, a.Evaluator)
+	}
+	f.Question.Rules, f.Question.evaluator = rules, a.Evaluator
 	d := Decide(f.Question, f.Specialist)
 	if err := Record(f.Question, f.Specialist, &d); err != nil {
 		return Determination{}, err

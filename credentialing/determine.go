@@ -260,7 +260,7 @@ func (s *Service) compose(ask Ask, d *dossier, knownAt time.Time) Question {
 	if ask.Mode == Plan {
 		q.ChecksAt = knownAt
 	}
-	q.Case = CaseFacts{LocationConfirmed: c.LocationConfirmed, IdentityConfirmed: c.IdentityConfirmed, Interpreter: c.Interpreter,
+	q.Case = CaseFacts{Facility: string(c.facility()), LocationConfirmed: c.LocationConfirmed, IdentityConfirmed: c.IdentityConfirmed, Interpreter: c.Interpreter,
 		FirstContact: c.FirstContact, ControlledSubstance: c.ControlledSubstance, PriorInPerson: c.PriorInPerson, LongTerm: c.LongTerm}
 	if c.PatientLanguages != nil {
 		q.Case.Languages = baseLanguages(c.PatientLanguages)

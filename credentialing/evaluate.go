@@ -113,6 +113,7 @@ func evaluate(q Question, held Credentials, trace func(RuleAnswer)) Determinatio
 // its argument.
 type activation struct {
 	j      *judged
+	s      ref.Val // the specialist, as seen from the place
 	lp, c0 ref.Val
 	p      ref.Val
 	memo   []int8 // by check: 0 not yet evaluated, else 1 + Truth
@@ -198,7 +199,7 @@ func (j *judged) place(code string, trace func(RuleAnswer)) (PlaceAnswer, []stri
 		ans.Reasons = []string{"no-pack:" + code}
 		return ans, nil
 	}
-	a := &activation{j: j, lp: j.local(code), c0: j.caseIn(code), memo: make([]int8, len(j.rs.checks))}
+	a := &activation{j: j, s: j.seenFrom(code), lp: j.local(code), c0: j.caseIn(code), memo: make([]int8, len(j.rs.checks))}
 	reasons := j.notes(code)
 	stopped := false
 	if !j.q.AcceptUnverified {
@@ -355,6 +356,15 @@ func changes(q *Question, held *Credentials, from, to time.Time) []time.Time {
 		}
 		if c.Verified != nil && !c.Verified.NextDue.IsZero() {
 			add(c.Verified.NextDue)
+		}
+		for _, r := range c.Restrictions {
+			from, until := r.span(zones)
+			if !from.IsZero() {
+				add(from)
+			}
+			if !until.IsZero() {
+				add(until)
+			}
 		}
 	}
 	for i := range held.List {

@@ -119,7 +119,7 @@ func (rs *RuleSet) ExplainCondition(code string) (e Explanation, not bool) {
 func (rs *RuleSet) MessageIDs() []string {
 	ids := []string{"scope.permit", "scope.forbid", "scope.unknown", "scope.no_permit", "scope.no_place", "scope.no_pack",
 		"scope.pack_not_verified", "scope.other"}
-	for _, what := range []string{"expired", "not_yet_valid", "suspended", "revoked", "surrendered", "unverified", "verification_overdue"} {
+	for _, what := range []string{"expired", "not_yet_valid", "suspended", "revoked", "surrendered", "unverified", "verification_overdue", "other_facility", "restricted"} {
 		ids = append(ids, "scope.credential."+what)
 	}
 	for _, what := range []string{"no_certificate", "excluded", "mode", "expired", "not_yet_valid", "suspended", "revoked", "surrendered",

@@ -145,6 +145,10 @@ func selectHeld(ctx context.Context, tx *audit.Tx, args pgx.StrictNamedArgs) ([]
 		h.Type, h.ValidFrom, h.ValidTo, h.Timezone, h.Facility = c.Type, c.ValidFrom, c.ValidTo, c.Timezone, c.Facility
 		h.Activities, h.Territories, h.Pair, h.Modes = c.Activities, c.Territories, c.Pair, c.Modes
 		h.Currency, h.PerClaim, h.Aggregate = c.Currency, c.PerClaim, c.Aggregate
+		for _, r := range c.Restrictions {
+			r.Text = ""
+			h.Restrictions = append(h.Restrictions, r)
+		}
 		if h.Activities == nil {
 			h.Activities = []Activity{}
 		}

@@ -111,6 +111,9 @@ type judged struct {
 	activity    ref.Val
 	localHeld   []Standing
 	credentials []Standing
+	facts       map[string]any   // of specialist
+	list        []map[string]any // of the credentials, in the order of held
+	restricted  []int            // credentials with restrictions
 }
 
 func str(s string) ref.Val { return types.String(s) }
@@ -132,19 +135,24 @@ func judge(q *Question, held *Credentials) *judged {
 	j := &judged{rs: q.Rules, q: q, held: held, activity: types.String(q.Activity)}
 	at := q.At
 	list := make([]ref.Val, len(held.List))
+	j.list = make([]map[string]any, len(held.List))
 	j.credentials = make([]Standing, len(held.List))
 	for i := range held.List {
 		c := &held.List[i]
-		st := q.Rules.StandingOf(*c, at)
+		st := q.standing(c)
 		j.credentials[i] = st
+		if q.narrows() && len(c.Restrictions) > 0 {
+			j.restricted = append(j.restricted, i)
+		}
 		// Every optional field is set: absent must not be unknown.
-		list[i] = mapOf(map[string]any{
+		j.list[i] = map[string]any{
 			"kind": str(string(c.Kind)), "type": str(c.Type), "jurisdiction": str(c.Jurisdiction), "via": str(c.Via),
 			"compact_principal": types.Bool(c.CompactPrincipal), "activities": listOf(c.Activities),
 			"territories": listOf(c.Territories), "currency": str(c.Currency), "per_claim": types.Int(c.PerClaim),
 			"aggregate": types.Int(c.Aggregate), "status_at": str(string(st.StatusAt)), "usable": types.Bool(st.Usable),
 			"verification_overdue": types.Bool(st.Overdue),
-		})
+		}
+		list[i] = mapOf(j.list[i])
 	}
 	exclusions := make([]ref.Val, len(held.Exclusions))
 	for i, e := range held.Exclusions {
@@ -171,7 +179,7 @@ func judge(q *Question, held *Credentials) *judged {
 		// A check after the instant asked about is no older than it.
 		s["exclusion_check_age_days"] = types.Int(max(0, ageDays(counted.Sub(*c))))
 	}
-	j.specialist = mapOf(s)
+	j.facts, j.specialist = s, mapOf(s)
 	if q.Consents != nil {
 		var in []string
 		for _, c := range q.Consents {
@@ -196,7 +204,7 @@ func judge(q *Question, held *Credentials) *judged {
 	if q.Local != nil {
 		j.localHeld = make([]Standing, len(q.Local.Licenses))
 		for i, c := range q.Local.Licenses {
-			j.localHeld[i] = q.Rules.StandingOf(c, at)
+			j.localHeld[i] = q.standing(&c)
 		}
 	}
 	return j
@@ -221,7 +229,8 @@ func (j *judged) local(code string) ref.Val {
 	if l.Licenses != nil {
 		licensed := false
 		for i, c := range l.Licenses {
-			licensed = licensed || c.Kind == KindLicense && c.Jurisdiction == code && j.localHeld[i].Usable
+			licensed = licensed || c.Kind == KindLicense && c.Jurisdiction == code && j.localHeld[i].Usable &&
+				!(j.q.narrows() && j.q.Rules.restricts(&c, SignDecision, code, j.q.At))
 		}
 		m["licensed"] = types.Bool(licensed)
 	}
@@ -300,6 +309,11 @@ func (j *judged) notes(code string) []string {
 			out = st.appendCodes(out, j.held.List[i].ID)
 		}
 	}
+	for _, i := range j.restricted {
+		if c := &j.held.List[i]; bears(c, j.credentials[i], j.held.Home, code) && j.q.Rules.restrictionTold(c, j.q.Activity, code, j.q.At) {
+			out = append(out, "credential:"+c.ID+":restricted")
+		}
+	}
 	if j.q.Local != nil {
 		for i, st := range j.localHeld {
 			if c := j.q.Local.Licenses[i]; st.Reason != "" && c.Jurisdiction == code {
@@ -315,7 +329,7 @@ func (j *judged) notes(code string) []string {
 func (a *activation) ResolveName(name string) (any, bool) {
 	switch name {
 	case "s":
-		return a.j.specialist, true
+		return a.s, true
 	case "lp":
 		return a.lp, true
 	case "c0":

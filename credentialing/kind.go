@@ -30,7 +30,7 @@ const (
 
 // Formats of what is kept and read, and words of packs.
 const (
-	evaluatorVersion  = "1" // rises only with a replay of the corpus
+	evaluatorVersion  = "2" // rises only with a replay of the corpus; see evaluators
 	factsFormat       = "credentialing-facts/1"
 	answerFormat      = "credentialing-answer/1"
 	packFormat        = "jurisdiction-pack/1"

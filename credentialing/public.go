@@ -81,7 +81,9 @@ func (s *Service) Public(ctx context.Context, actor identity.Actor, ask Ask) (Pu
 func publicOf(q Question, held Credentials, now time.Time) PublicProfile {
 	p := PublicProfile{Person: held.Person, AsOf: now.UTC(), Home: held.Home, Places: q.Places, Confirmed: []PublicFact{}}
 	for _, h := range held.List {
-		st := q.Rules.StandingOf(h, now)
+		here := q
+		here.At = now
+		st := here.standing(&h)
 		if !slices.Contains(publicKinds, h.Kind) || !st.Usable || st.Reason != "" {
 			continue
 		}
@@ -123,7 +125,7 @@ func covered(q Question, held Credentials, place string) bool {
 		if h.Kind != KindMalpractice || !slices.ContainsFunc(h.Territories, func(t string) bool { return t == "*" || t == place || t == country(place) }) {
 			return false
 		}
-		first := q.Rules.StandingOf(h, q.At)
-		return first.Usable && (q.Through.IsZero() || first.Ends.IsZero() || !first.Ends.Before(q.Through))
+		first := q.standing(&h)
+		return first.Usable && !q.Rules.restricts(&h, q.Activity, place, q.At) && (q.Through.IsZero() || first.Ends.IsZero() || !first.Ends.Before(q.Through))
 	})
 }

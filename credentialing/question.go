@@ -34,10 +34,15 @@ type Question struct {
 	AcceptUnverified bool `json:"accept_unverified"`
 	// Rules are the editions to decide by.
 	Rules *RuleSet `json:"-"`
+
+	evaluator string // the version to decide by; "" is the present one
 }
 
 // CaseFacts are what conditions see of a case.
 type CaseFacts struct {
+	// Facility is the id of the organization through which the care is given; "" is not
+	// known. A credential that is tied to a facility counts there only.
+	Facility             string   `json:"facility,omitempty"`
 	LocationConfirmed    *bool    `json:"location_confirmed,omitempty"`
 	IdentityConfirmed    *bool    `json:"identity_confirmed,omitempty"`
 	Languages            []string `json:"languages,omitempty"` // the patient's
@@ -109,13 +114,16 @@ type Held struct {
 	Timezone     string       `json:"timezone,omitempty"`
 	Activities   []Activity   `json:"activities"` // empty: all
 	// Facility is the organization that the credential is tied to, if any.
-	Facility         string   `json:"facility,omitempty"`
-	Via              string   `json:"via,omitempty"` // the compact it came through
-	CompactPrincipal bool     `json:"compact_principal,omitempty"`
-	Territories      []string `json:"territories,omitempty"` // of cover; "*" is everywhere
-	Currency         string   `json:"currency,omitempty"`
-	PerClaim         int64    `json:"per_claim,omitempty"` // in whole units, as packs give amounts
-	Aggregate        int64    `json:"aggregate,omitempty"`
+	Facility string `json:"facility,omitempty"`
+	// Restrictions take acts or places from it for a time. Their texts are not among the
+	// facts.
+	Restrictions     []Restriction `json:"restrictions,omitempty"`
+	Via              string        `json:"via,omitempty"` // the compact it came through
+	CompactPrincipal bool          `json:"compact_principal,omitempty"`
+	Territories      []string      `json:"territories,omitempty"` // of cover; "*" is everywhere
+	Currency         string        `json:"currency,omitempty"`
+	PerClaim         int64         `json:"per_claim,omitempty"` // in whole units, as packs give amounts
+	Aggregate        int64         `json:"aggregate,omitempty"`
 	// Pair and Modes are of interpreters' certificates.
 	Pair     []string  `json:"pair,omitempty"`
 	Modes    []string  `json:"modes,omitempty"`

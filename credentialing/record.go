@@ -36,11 +36,35 @@ type Claim struct {
 	Modes        []string      `json:"modes,omitempty"` // simultaneous, consecutive, sign
 }
 
-// Restriction narrows a credential for a time.
+// Restriction narrows a credential for a time: it does not cover Acts for patients in
+// Places. No acts are all acts, no places are all places; with neither it is only told
+// (a reporting duty, a supervision).
 type Restriction struct {
-	Text string `json:"text"`
-	From Moment `json:"from"`
-	To   Moment `json:"to"`
+	Text   string     `json:"text,omitempty"`
+	Acts   []Activity `json:"acts,omitempty"`
+	Places []string   `json:"places,omitempty"`
+	From   Moment     `json:"from"` // zero: since the credential begins
+	To     Moment     `json:"to"`   // zero: until it is lifted
+}
+
+func (r Restriction) check() error {
+	for _, a := range r.Acts {
+		if !a.Known() {
+			return &Invalid{"restricted_acts"}
+		}
+	}
+	for _, p := range r.Places {
+		if !placeExists(p) {
+			return &Invalid{"restricted_places"}
+		}
+	}
+	if !r.From.IsZero() && !r.To.IsZero() && !r.From.begins(nil, false).Before(r.To.ends(nil, true)) {
+		return &Invalid{"restricted_to"}
+	}
+	if r.Text == "" && len(r.Acts)+len(r.Places) == 0 {
+		return &Invalid{"restriction"}
+	}
+	return nil
 }
 
 // ClaimRequest enters a claim. The same issuer and number again is a new version of
@@ -81,6 +105,11 @@ func (r ClaimRequest) check() error {
 	for _, a := range r.Claim.Activities {
 		if !a.Known() {
 			return &Invalid{"activities"}
+		}
+	}
+	for _, x := range r.Claim.Restrictions {
+		if err := x.check(); err != nil {
+			return err
 		}
 	}
 	if f, t := r.Claim.ValidFrom, r.Claim.ValidTo; !f.IsZero() && !t.IsZero() && !f.begins(nil, false).Before(t.ends(nil, true)) {

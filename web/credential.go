@@ -193,6 +193,10 @@ func (s *Server) showCredential(w http.ResponseWriter, r *http.Request, status i
 			p.Facility = org.Name
 		}
 	}
+	p.Restrictions = restrictionRows(c.Claim.Restrictions)
+	if c.Claim.Currency != "" {
+		p.Amounts = fmt.Sprintf("%s %d / %d", c.Claim.Currency, c.Claim.PerClaim, c.Claim.Aggregate)
+	}
 	for _, a := range c.Claim.Activities {
 		p.Activities = append(p.Activities, i18n.ID("scope.activity."+string(a)))
 	}

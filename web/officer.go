@@ -241,6 +241,14 @@ func (s *Server) showClaim(w http.ResponseWriter, r *http.Request, status int, f
 		p.Acts = append(p.Acts, pages.Option{Value: string(a), Text: l.T(i18n.ID("scope.activity." + string(a)))})
 	}
 	p.Modes = options(l, "officer.mode.", "simultaneous", "consecutive", "sign")
+	clinics, err := s.d.Identity.Organizations(r.Context())
+	if err != nil {
+		return fmt.Errorf("clinics: %w", err)
+	}
+	p.Facilities = []pages.Option{{Value: "", Text: l.T(i18n.ComplianceFacilityNone)}}
+	for _, o := range clinics {
+		p.Facilities = append(p.Facilities, pages.Option{Value: string(o.ID), Text: o.Name})
+	}
 	names, err := s.namesOf(r.Context(), []identity.PersonID{id})
 	if err != nil {
 		return err
@@ -283,12 +291,20 @@ func (s *Server) enterClaim(w http.ResponseWriter, r *http.Request) error {
 	for _, a := range f.All("activities") {
 		req.Claim.Activities = append(req.Claim.Activities, credentialing.Activity(a))
 	}
-	for field, to := range map[string]*credentialing.Moment{"valid_from": &req.Claim.ValidFrom, "valid_to": &req.Claim.ValidTo} {
+	narrower := credentialing.Restriction{}
+	if err := s.readNarrowing(r, &f, &req.Claim, &narrower); err != nil {
+		return err
+	}
+	for field, to := range map[string]*credentialing.Moment{"valid_from": &req.Claim.ValidFrom, "valid_to": &req.Claim.ValidTo,
+		"restricted_from": &narrower.From, "restricted_to": &narrower.To} {
 		m, err := credentialing.ParseMoment(f.Value(field))
 		if err != nil {
 			f.Fail(field, i18n.OfficerWhenBad)
 		}
 		*to = m
+	}
+	if narrower.Text != "" || len(narrower.Acts)+len(narrower.Places) > 0 {
+		req.Claim.Restrictions = []credentialing.Restriction{narrower}
 	}
 	if f.OK() {
 		e, err := s.d.Credentialing.EnterClaim(r.Context(), actorOf(r), req)

@@ -83,8 +83,19 @@ func (s *Server) asKnown(w http.ResponseWriter, r *http.Request) error {
 	for _, a := range credentialing.Activities {
 		p.Acts = append(p.Acts, i18n.ID("scope.activity."+string(a)))
 	}
+	tied := map[string]bool{} // places with rows of their own for a facility
 	for _, row := range file.Matrix {
-		p.Matrix = append(p.Matrix, s.matrixRow(l, row))
+		shown := s.matrixRow(l, row)
+		if row.Facility != "" {
+			if shown.Facility, err = s.facilityName(r.Context(), string(row.Facility)); err != nil {
+				return err
+			}
+		}
+		tied[row.Place] = tied[row.Place] || row.Facility != ""
+		p.Matrix = append(p.Matrix, shown)
+	}
+	for i := range p.Matrix {
+		p.Matrix[i].Tied = tied[p.Matrix[i].Place]
 	}
 	ids := []identity.PersonID{id}
 	for _, e := range file.Timeline {
