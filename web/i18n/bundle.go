@@ -36,6 +36,7 @@ var Languages = []Language{
 	{"ar", "العربية", "rtl"},
 	{"es", "Español", "ltr"},
 	{"pt", "Português", "ltr"},
+	{"zh-Hans", "简体中文", "ltr"},
 }
 
 //go:embed active.*.json

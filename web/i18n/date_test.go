@@ -17,6 +17,7 @@ func TestTimesAreWrittenInTheReadersZoneAndLanguage(t *testing.T) {
 		{"Riyadh has no abbreviation", "ar", "Asia/Riyadh", b.Localizer("ar", "Asia/Riyadh").DateTime(at), "الجمعة، 27 نوفمبر 2026، 01:30 UTC+3"},
 		{"Bogotá in Spanish", "es", "America/Bogota", b.Localizer("es", "America/Bogota").DateTime(at), "jue 26 nov 2026, 17:30 UTC−5"},
 		{"Maputo in Portuguese", "pt", "Africa/Maputo", b.Localizer("pt-MZ", "Africa/Maputo").DateTime(at), "sex. 27 nov. 2026, 00:30 CAT"},
+		{"Shanghai in Chinese", "zh-Hans", "Asia/Shanghai", b.Localizer("zh-CN", "Asia/Shanghai").DateTime(at), "2026年11月27日周五 06:30 CST"},
 		{"half an hour", "en", "Asia/Kolkata", b.Localizer("en", "Asia/Kathmandu").Clock(at), "04:15 UTC+5:45"},
 		{"unknown zone", "en", "", b.Localizer("en", "Mars/Olympus").Clock(at), "22:30 UTC"},
 		{"another day on the other clock", "en", "", b.Localizer("en", "Africa/Nairobi").ClockIn(at, "America/Toronto"), "Thu 17:30 EST"},
