@@ -18,7 +18,7 @@ type counters struct {
 	again, padding       atomic.Uint64
 	overRate, strange    atomic.Uint64
 	keyRequests          atomic.Uint64
-	pauses               atomic.Uint64
+	pauses, gaps         atomic.Uint64
 }
 
 func (c *counters) left(reason livekit.DisconnectReason) {
@@ -86,6 +86,7 @@ var metrics = []metric{
 	{"packets_strange_total", "Packets dropped: of no track.", nil},
 	{"keyframe_requests_total", "Key frames asked of publishers.", nil},
 	{"pauses_total", "Pictures paused for want of bandwidth.", nil},
+	{"gaps_total", "Times that the sound of somebody who is not muted stopped for a second or more.", nil},
 }
 
 // Collector exports the server's figures for Prometheus: totals without anything of a
@@ -188,4 +189,5 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	total("packets_strange_total", n.strange.Load())
 	total("keyframe_requests_total", n.keyRequests.Load())
 	total("pauses_total", n.pauses.Load())
+	total("gaps_total", n.gaps.Load())
 }

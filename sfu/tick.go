@@ -96,6 +96,10 @@ func (r *Room) watchFlow(t *Track, now time.Time) {
 	next := old.Next(now.Sub(time.Unix(0, t.last.Load())))
 	// Only downwards: a new packet is noticed where it arrives.
 	if next > old && t.flow.CompareAndSwap(uint32(old), uint32(next)) {
+		if next == Lost && !t.muted.Load() {
+			t.gaps.Add(1)
+			r.srv.count.gaps.Add(1)
+		}
 		r.emitFlow(t, next)
 	}
 }

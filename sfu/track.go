@@ -49,6 +49,7 @@ type Track struct {
 
 	last   atomic.Int64 // UnixNano of the last packet
 	flow   atomic.Uint32
+	gaps   atomic.Uint32 // times that the flow was lost
 	frames atomic.Uint32 // audio packets since the last look
 	active atomic.Uint32 // of these, with speech
 	loud   atomic.Uint32 // 127 minus the lowest level since the last look

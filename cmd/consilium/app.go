@@ -29,6 +29,7 @@ import (
 	"github.com/consilium-health/consilium/sessions"
 	"github.com/consilium-health/consilium/sessions/workspace"
 	"github.com/consilium-health/consilium/sfu"
+	"github.com/consilium-health/consilium/sfu/turn"
 	"github.com/consilium-health/consilium/web/mail"
 )
 
@@ -50,6 +51,8 @@ type app struct {
 	sessions      *sessions.Service
 	outbox        *mail.Outbox // nil unless demo
 	engine        *sfu.Server  // nil on a cluster
+	relay         *turn.Server // nil without one
+	figures       *figures     // nil unless set
 	media         sessions.Media
 	listener      net.Listener
 	server        *http.Server
@@ -92,6 +95,7 @@ func (a *app) start(ctx context.Context) (err error) {
 		{"services", a.openServices},
 		{"media", a.openMedia},
 		{"jobs", a.startJobs},
+		{"figures", a.openFigures},
 	} {
 		began := time.Now()
 		if err := step.do(ctx); err != nil {

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -37,6 +38,13 @@ type config struct {
 	// MediaAddr is the UDP address of the embedded engine, IP:port; port 0 lets the
 	// system choose.
 	MediaAddr string
+	// MediaPublic are the IP addresses by which clients reach MediaAddr behind a NAT,
+	// separated by commas; "" tells them MediaAddr itself.
+	MediaPublic string
+	// Turn is the way to the media engine through networks without UDP.
+	Turn turnSettings
+	// Metrics is where the operator reads figures and rooms.
+	Metrics metricsSettings
 	// SMTPURL is smtp://user:password@host:587 or smtps://…:465; "" in `serve` is an error.
 	SMTPURL string
 	// MailFrom is the sender of all mail.
@@ -76,6 +84,10 @@ func stringSetting(name, help string, secret bool, p func(*config) *string) sett
 }
 
 func settings() []setting {
+	return slices.Concat(serviceSettings(), mediaSettings())
+}
+
+func serviceSettings() []setting {
 	return []setting{
 		stringSetting("CONSILIUM_ADDR", "where pages are served, host:port", false, func(c *config) *string { return &c.Addr }),
 		stringSetting("CONSILIUM_ORIGIN", "the address people type, https://host", false, func(c *config) *string { return &c.Origin }),
@@ -87,6 +99,7 @@ func settings() []setting {
 		stringSetting("CONSILIUM_MEDIA_KEY", "API key of the media engine", false, func(c *config) *string { return &c.MediaKey }),
 		stringSetting("CONSILIUM_MEDIA_SECRET", "API secret of the media engine, 32 characters or more", true, func(c *config) *string { return &c.MediaSecret }),
 		stringSetting("CONSILIUM_MEDIA_ADDR", "UDP address of the embedded media engine, IP:port", false, func(c *config) *string { return &c.MediaAddr }),
+		stringSetting("CONSILIUM_MEDIA_PUBLIC", "IP addresses by which clients reach it behind a NAT, separated by commas; unset: its own", false, func(c *config) *string { return &c.MediaPublic }),
 		stringSetting("CONSILIUM_SMTP_URL", "mail relay, smtp://user:password@host:587", true, func(c *config) *string { return &c.SMTPURL }),
 		stringSetting("CONSILIUM_MAIL_FROM", "sender of all mail", false, func(c *config) *string { return &c.MailFrom }),
 		stringSetting("CONSILIUM_ACCEPT_UNVERIFIED", "who accepts unconfirmed rule packs, and until when: NAME until YYYY-MM-DD", false, func(c *config) *string { return &c.AcceptUnverified }),
@@ -191,6 +204,7 @@ func (c *config) validate() error {
 			add("CONSILIUM_MEDIA_ADDR: %q is not IP:port", c.MediaAddr)
 		}
 	}
+	problems = append(problems, c.validateMedia()...)
 	if !c.demo && c.SMTPURL == "" {
 		add("CONSILIUM_SMTP_URL is not set: invitations need a mail relay")
 	}

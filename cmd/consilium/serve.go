@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -200,12 +198,13 @@ func (a *app) openEngine(ctx context.Context) error {
 			return err
 		}
 	}
-	engine, err := sfu.New(sfu.Config{UDP: a.cfg.MediaAddr, Key: key, Secret: pass, NodeID: "embedded", Log: a.log})
+	engine, relay, stop, err := openSFU(a.cfg, sfu.Config{UDP: a.cfg.MediaAddr, Key: key, Secret: pass, NodeID: "embedded", Log: a.log})
 	if err != nil {
 		return fmt.Errorf("media engine on %s: %w", a.cfg.MediaAddr, err)
 	}
+	a.later(stop)
 	a.later(running(ctx, engine))
-	a.engine = engine
+	a.engine, a.relay = engine, relay
 	address := "ws" + strings.TrimPrefix(a.cfg.Origin, "http") // http: to ws:, https: to wss:
 	a.media = embedded.New(embedded.Config{Server: engine, URL: func(sessions.SessionID) string { return address }})
 	return nil
@@ -218,21 +217,6 @@ func (c *config) connectSrc() []string {
 		return nil
 	}
 	return []string{c.MediaURL, "http" + strings.TrimPrefix(c.MediaURL, "ws")}
-}
-
-// running runs the engine; the function returned ends it and waits for its end.
-func running(ctx context.Context, engine *sfu.Server) (stop func()) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = engine.Run(ctx) // ends with ctx alone
-	}()
-	return func() {
-		cancel()
-		engine.Close()
-		<-ended
-	}
 }
 
 // handler mounts the engine's protocol beside the pages.
@@ -267,7 +251,7 @@ func (a *app) trustFile(context.Context) ([]byte, error) {
 // end, the rest by close.
 func (a *app) run(ctx context.Context, people *cast) error {
 	a.server = &http.Server{
-		Handler: a.handler(people), ReadHeaderTimeout: headerLimit, IdleTimeout: idleLimit, MaxHeaderBytes: 64 << 10,
+		Handler: a.figures.count(a.handler(people)), ReadHeaderTimeout: headerLimit, IdleTimeout: idleLimit, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
 	served := make(chan error, 1)
@@ -327,62 +311,4 @@ func smtpConfig(c config) (mail.SMTPConfig, error) {
 		}
 	}
 	return m, nil
-}
-
-// runMedia is the media engine alone: rooms are made by tokens, everybody receives
-// everybody, as with any server of the LiveKit protocol.
-func runMedia(ctx context.Context, e environment, args []string) error {
-	f := flags("media")
-	addr := f.String("addr", "127.0.0.1:7880", "where signaling and RoomService are served, host:port")
-	port := f.Uint("udp-port", 7882, "UDP port of all media; 0 lets the system choose")
-	key := f.String("key", "", "API key")
-	pass := f.String("secret", "", "API secret, 32 characters or more")
-	if rest, err := parse(e, f, args); err != nil || len(rest) > 0 {
-		return errors.Join(err, errUsage)
-	}
-	if *key == "" || len(*pass) < 32 {
-		return errors.New("media: --key and a --secret of 32 characters or more are needed")
-	}
-	host, _, err := net.SplitHostPort(*addr)
-	if err != nil {
-		return fmt.Errorf("media: --addr %q is not host:port", *addr)
-	}
-	if *port > 65535 {
-		return fmt.Errorf("media: --udp-port %d is not a port", *port)
-	}
-	if host == "localhost" || host == "" {
-		host = "127.0.0.1"
-	}
-	ip, err := netip.ParseAddr(host)
-	if err != nil {
-		return fmt.Errorf("media: --addr %q: give the IP address of the interface", *addr)
-	}
-	log := slog.New(slog.NewJSONHandler(e.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	engine, err := sfu.New(sfu.Config{
-		UDP: netip.AddrPortFrom(ip, uint16(*port)).String(), Key: *key, Secret: *pass, NodeID: "media", AutoCreate: true, Log: log,
-	})
-	if err != nil {
-		return fmt.Errorf("media: %w", err)
-	}
-	defer running(ctx, engine)()
-	listener, err := net.Listen("tcp", *addr)
-	if err != nil {
-		return fmt.Errorf("media: %w", err)
-	}
-	mux := http.NewServeMux()
-	rtc := sfusignal.Handler(sfusignal.Config{Server: engine})
-	mux.Handle("/rtc", rtc)
-	mux.Handle("/rtc/", rtc)
-	mux.Handle("/twirp/", roomservice.Handler(engine))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: headerLimit, IdleTimeout: idleLimit}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
-	fmt.Fprintf(e.out, "media engine: ws://%s, media on UDP %s\n", listener.Addr(), engine.Addr())
-	select {
-	case <-ctx.Done():
-		return server.Close()
-	case err := <-served:
-		return fmt.Errorf("media: %w", err)
-	}
 }

@@ -59,6 +59,13 @@ func sign(secret, text string) string {
 // authenticate finds the key of a user name; that the client has the key is proven by
 // the integrity of its message.
 func (s *Server) authenticate(ra *pion.RequestAttributes) (userID string, key []byte, ok bool) {
+	if userID, key, ok = s.identify(ra); !ok {
+		s.count.refused[refusedCredentials].Add(1)
+	}
+	return userID, key, ok
+}
+
+func (s *Server) identify(ra *pion.RequestAttributes) (userID string, key []byte, ok bool) {
 	fields := strings.Split(ra.Username, ":")
 	if len(fields) != 4 {
 		return "", nil, false

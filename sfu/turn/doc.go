@@ -11,8 +11,10 @@
 //
 //	relay, err := turn.New(turn.Config{
 //		UDP: "192.0.2.7:3478", TCP: "192.0.2.7:3478", RelayIP: netip.MustParseAddr("192.0.2.7"),
-//		Media: []netip.AddrPort{server.Addr()}, Secrets: []string{secret},
-//		URLs: []string{"turn:turn.example.org:3478?transport=udp", "turn:turn.example.org:3478?transport=tcp"},
+//		Media: []netip.AddrPort{server.Addr()}, Secrets: []string{secret}, Host: "turn.example.org",
 //	})
-//	sfu.Config{Relay: relay}
+//
+// The engine takes it as sfu.Config.Relay and tells relay.URLs() to who joins, with
+// credentials of their own; cmd/consilium/media.go is the wiring of both. What it
+// refused, and why, is counted in Collector.
 package turn

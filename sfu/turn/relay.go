@@ -3,7 +3,9 @@ package turn
 import (
 	"errors"
 	"net"
+	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	pion "github.com/pion/turn/v5"
@@ -55,23 +57,53 @@ type relayConn struct {
 	holder  holder
 	out, in bucket
 	once    sync.Once
+	// known is what the client last called a media address: the answers come from that
+	// name, or the client would have no permission for them.
+	known atomic.Pointer[naming]
 }
+
+type naming struct{ name, media netip.AddrPort }
 
 // WriteTo implements net.PacketConn. What may not be sent is dropped silently.
 func (c *relayConn) WriteTo(b []byte, to net.Addr) (int, error) {
-	if !c.server.reaches(to) || !c.out.take(len(b)) {
+	m, ok := c.server.reaches(to)
+	switch {
+	case !ok:
+		c.server.count.refused[refusedPort].Add(1)
+		return len(b), nil
+	case !c.out.take(len(b)):
+		c.server.count.refused[refusedRate].Add(1)
 		return len(b), nil
 	}
-	return c.UDPConn.WriteTo(b, to)
+	name := to.(*net.UDPAddr).AddrPort()
+	if old := c.known.Load(); old == nil || old.name != name {
+		c.known.Store(&naming{name, m})
+	}
+	c.server.count.out.Add(uint64(len(b)))
+	return c.UDPConn.WriteToUDPAddrPort(b, m)
 }
 
 // ReadFrom implements net.PacketConn.
 func (c *relayConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	for {
 		n, from, err := c.UDPConn.ReadFrom(b)
-		if err != nil || c.server.reaches(from) && c.in.take(n) {
+		if err != nil {
 			return n, from, err
 		}
+		m, ok := c.server.reaches(from)
+		switch {
+		case !ok:
+			c.server.count.refused[refusedStranger].Add(1)
+			continue
+		case !c.in.take(n):
+			c.server.count.refused[refusedRate].Add(1)
+			continue
+		}
+		c.server.count.in.Add(uint64(n))
+		if known := c.known.Load(); known != nil && known.media == m {
+			from = net.UDPAddrFromAddrPort(known.name)
+		}
+		return n, from, nil
 	}
 }
 

@@ -43,10 +43,15 @@ type Config struct {
 	// Media are the addresses and ports of the media engine. Nothing else is reached,
 	// so a private address here is one that clients may reach.
 	Media []netip.AddrPort
+	// Public are the addresses by which clients know one of Media, behind a NAT: what
+	// is sent to such a one goes to the address of Media without leaving the machine.
+	Public map[netip.AddrPort]netip.AddrPort
 	// Secrets sign credentials: the first makes new ones, all are accepted.
 	Secrets []string
-	// URLs are told to clients, "turn:turn.example.org:3478?transport=udp".
+	// URLs are told to clients, "turn:turn.example.org:3478?transport=udp". If empty
+	// they are made of the addresses listened on, with Host in place of the IP if set.
 	URLs []string
+	Host string
 	// PerPeer, PerGroup and PerServer bound allocations, PerSecond the bits each way
 	// of one. 4, 200, 2000 and 3 Mbit/s if 0.
 	PerPeer, PerGroup, PerServer, PerSecond int
@@ -57,7 +62,8 @@ type Config struct {
 // Server is a TURN server that reaches the media engine only.
 type Server struct {
 	cfg    Config
-	media  []netip.AddrPort // unmapped
+	media  []netip.AddrPort                  // unmapped
+	public map[netip.AddrPort]netip.AddrPort // the same, by what clients call it
 	server *pion.Server
 	udp    net.PacketConn
 	tcp    net.Listener
@@ -67,6 +73,8 @@ type Server struct {
 	held   map[holder]int // guarded by mu
 	groups map[string]int // guarded by mu
 	all    int            // guarded by mu
+
+	count counters
 }
 
 // New binds the ports and serves until Close.
@@ -85,13 +93,23 @@ func New(cfg Config) (*Server, error) {
 	if !cfg.RelayIP.IsValid() || cfg.RelayIP.IsUnspecified() {
 		return nil, errors.New("turn: the relay needs an address of this machine")
 	}
-	s := &Server{cfg: cfg, held: map[holder]int{}, groups: map[string]int{}}
+	s := &Server{cfg: cfg, held: map[holder]int{}, groups: map[string]int{}, public: map[netip.AddrPort]netip.AddrPort{}}
 	for _, m := range cfg.Media {
-		a := m.Addr().Unmap()
-		if !a.IsValid() || a.IsUnspecified() || a.IsMulticast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) || m.Port() == 0 {
-			return nil, fmt.Errorf("turn: %s is no address of a media engine", m)
+		a, err := exact(m)
+		if err != nil {
+			return nil, err
 		}
-		s.media = append(s.media, netip.AddrPortFrom(a, m.Port()))
+		s.media = append(s.media, a)
+	}
+	for known, m := range cfg.Public {
+		k, err := exact(known)
+		if err != nil {
+			return nil, err
+		}
+		if m, err = exact(m); err != nil || !slices.Contains(s.media, m) {
+			return nil, fmt.Errorf("turn: %s stands for %s, which is no address of the media engine", known, m)
+		}
+		s.public[k] = m
 	}
 	for _, d := range []struct {
 		value *int
@@ -110,7 +128,19 @@ func New(cfg Config) (*Server, error) {
 		s.closeListeners()
 		return nil, err
 	}
+	if len(s.cfg.URLs) == 0 {
+		s.cfg.URLs = s.addresses()
+	}
 	return s, nil
+}
+
+// exact is an address that one socket can have.
+func exact(m netip.AddrPort) (netip.AddrPort, error) {
+	a := m.Addr().Unmap()
+	if !a.IsValid() || a.IsUnspecified() || a.IsMulticast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) || m.Port() == 0 {
+		return netip.AddrPort{}, fmt.Errorf("turn: %s is no address of a media engine", m)
+	}
+	return netip.AddrPortFrom(a, m.Port()), nil
 }
 
 func (s *Server) listen() error {
@@ -119,7 +149,13 @@ func (s *Server) listen() error {
 	pc := pion.ServerConfig{
 		// The realm is the same everywhere and names nobody.
 		Realm: "turn", AuthHandler: s.authenticate, LoggerFactory: factory,
-		QuotaHandler: func(userID, _ string, _ net.Addr) bool { return s.room(holderOf(userID)) },
+		QuotaHandler: func(userID, _ string, _ net.Addr) bool {
+			ok := s.room(holderOf(userID))
+			if !ok {
+				s.count.refused[refusedQuota].Add(1)
+			}
+			return ok
+		},
 	}
 	var err error
 	if s.cfg.UDP != "" {
@@ -167,6 +203,30 @@ func (s *Server) listen() error {
 	return nil
 }
 
+// addresses makes the URLs of what is listened on (RFC 7065).
+func (s *Server) addresses() (urls []string) {
+	for _, l := range []struct {
+		at              net.Addr
+		scheme, carrier string
+	}{{s.UDPAddr(), "turn", "udp"}, {s.TCPAddr(), "turn", "tcp"}, {s.TLSAddr(), "turns", "tcp"}} {
+		if l.at == nil {
+			continue
+		}
+		host, port, err := net.SplitHostPort(l.at.String())
+		if err != nil {
+			continue
+		}
+		if s.cfg.Host != "" {
+			host = s.cfg.Host
+		}
+		urls = append(urls, l.scheme+":"+net.JoinHostPort(host, port)+"?transport="+l.carrier)
+	}
+	return urls
+}
+
+// URLs are what clients are told.
+func (s *Server) URLs() []string { return s.cfg.URLs }
+
 func (s *Server) closeListeners() {
 	if s.udp != nil {
 		_ = s.udp.Close()
@@ -194,6 +254,14 @@ func (s *Server) TCPAddr() net.Addr {
 	return s.tcp.Addr()
 }
 
+// TLSAddr returns the address of the TLS port, or nil.
+func (s *Server) TLSAddr() net.Addr {
+	if s.tls == nil {
+		return nil
+	}
+	return s.tls.Addr()
+}
+
 // Allocations is how many are held now.
 func (s *Server) Allocations() int {
 	s.mu.Lock()
@@ -209,20 +277,30 @@ func (s *Server) Close() error { return s.server.Close() }
 // v4-compatible) are none of the list, whatever they stand for.
 func (s *Server) permit(_ net.Addr, ip net.IP) bool {
 	a, ok := netip.AddrFromSlice(ip)
-	if !ok {
-		return false
-	}
 	a = a.Unmap()
-	return slices.ContainsFunc(s.media, func(m netip.AddrPort) bool { return m.Addr() == a })
+	ok = ok && slices.ContainsFunc(s.media, func(m netip.AddrPort) bool { return m.Addr() == a })
+	for k := range s.public {
+		ok = ok || k.Addr() == a
+	}
+	if !ok {
+		s.count.refused[refusedAddress].Add(1)
+	}
+	return ok
 }
 
-func (s *Server) reaches(to net.Addr) bool {
+// reaches finds the media address behind an address, by whatever of its names.
+func (s *Server) reaches(to net.Addr) (m netip.AddrPort, known bool) {
 	u, ok := to.(*net.UDPAddr)
 	if !ok {
-		return false
+		return netip.AddrPort{}, false
 	}
 	a := u.AddrPort()
-	return slices.Contains(s.media, netip.AddrPortFrom(a.Addr().Unmap(), a.Port()))
+	m = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+	if slices.Contains(s.media, m) {
+		return m, true
+	}
+	m, known = s.public[m]
+	return m, known
 }
 
 // holds tells whether the holder has an allocation.

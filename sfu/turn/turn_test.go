@@ -2,8 +2,15 @@ package turn_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"io"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -21,6 +28,7 @@ import (
 	pion "github.com/pion/turn/v5"
 	"github.com/pion/webrtc/v4"
 	"github.com/pion/webrtc/v4/pkg/media"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/consilium-health/consilium/sfu"
 	"github.com/consilium-health/consilium/sfu/internal/leakcheck"
@@ -170,6 +178,82 @@ func TestRelayRefusesAddressesOfIPv6ThatStandForOthers(t *testing.T) {
 	for _, to := range []string{"127.0.0.1", "::ffff:127.0.0.1"} {
 		if !turn.Permits(s, net.ParseIP(to)) {
 			t.Errorf("%s, the media engine, is not permitted", to)
+		}
+	}
+}
+
+func TestAPublicNameOfTheEngineIsReachedWithoutLeaving(t *testing.T) {
+	leakcheck.Check(t)
+	_, engine := echo(t)
+	_, other := echo(t)
+	public := netip.MustParseAddrPort("203.0.113.7:7882")
+	s := start(t, turn.Config{Media: []netip.AddrPort{engine}, Public: map[netip.AddrPort]netip.AddrPort{public: engine}})
+	c, relay := allocate(t, s, "PA_a")
+	// What the client sent to that name is answered from that name.
+	if !answers(t, relay, public, 10*time.Second) {
+		t.Error("the engine is not reached by its public name")
+	}
+	if !answers(t, relay, engine, 10*time.Second) {
+		t.Error("the engine is not reached by its own name any more")
+	}
+	if answers(t, relay, netip.AddrPortFrom(public.Addr(), public.Port()+1), 300*time.Millisecond) {
+		t.Error("another port of the public name is reached")
+	}
+	if err := c.CreatePermission(&net.UDPAddr{IP: net.ParseIP("203.0.113.8"), Port: 7882}); err == nil {
+		t.Error("a neighbor of the public name is permitted")
+	}
+	if _, err := turn.New(turn.Config{
+		UDP: "127.0.0.1:0", RelayIP: loopback, Media: []netip.AddrPort{engine}, Secrets: []string{secret},
+		Public: map[netip.AddrPort]netip.AddrPort{public: other},
+	}); err == nil {
+		t.Error("a public name for something else was taken")
+	}
+}
+
+func TestRefusalsAreCounted(t *testing.T) {
+	leakcheck.Check(t)
+	_, engine := echo(t)
+	_, other := echo(t)
+	s := start(t, turn.Config{Media: []netip.AddrPort{engine}, PerPeer: 1})
+	registry := prometheus.NewPedanticRegistry()
+	if err := registry.Register(s.Collector()); err != nil {
+		t.Fatal(err)
+	}
+	read := func(name, label string) float64 {
+		t.Helper()
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			for _, m := range f.Metric {
+				if f.GetName() == name && (len(m.Label) == 0 || m.Label[0].GetValue() == label) {
+					return m.Gauge.GetValue() + m.Counter.GetValue()
+				}
+			}
+		}
+		t.Fatalf("no %s %s", name, label)
+		return 0
+	}
+	c, relay := allocate(t, s, "PA_a")
+	if !answers(t, relay, engine, 10*time.Second) {
+		t.Fatal("the media engine is not reached")
+	}
+	if read("consilium_turn_allocations", "") != 1 || read("consilium_turn_bytes_total", "engine") != 5 || read("consilium_turn_bytes_total", "client") != 5 {
+		t.Error("what was relayed is not counted")
+	}
+	_ = c.CreatePermission(&net.UDPAddr{IP: net.ParseIP("169.254.169.254"), Port: 80})
+	answers(t, relay, other, 100*time.Millisecond)
+	_, username, password := s.Credentials("PA_a", "room")
+	if _, err := client(t, s, username, password).Allocate(); err == nil {
+		t.Error("a second allocation")
+	}
+	if _, err := client(t, s, "nobody", "x").Allocate(); err == nil {
+		t.Error("an allocation of nobody")
+	}
+	for _, why := range []string{"address", "port", "quota", "credentials"} {
+		if read("consilium_turn_refused_total", why) == 0 {
+			t.Errorf("no refusal for %s was counted", why)
 		}
 	}
 }
@@ -335,7 +419,8 @@ func isReset(err error) bool { return err != nil && strings.Contains(err.Error()
 func TestACallGoesThroughTheRelay(t *testing.T) {
 	leakcheck.Check(t)
 	lksdk.SetLogger(logger.GetDiscardLogger())
-	for _, transport := range []string{"udp", "tcp"} {
+	config := trustedTLS(t)
+	for _, transport := range []string{"udp", "tcp", "tls"} {
 		t.Run(transport, func(t *testing.T) {
 			relay := &late{}
 			server, err := sfu.New(sfu.Config{UDP: "127.0.0.1:0", Key: "key", Secret: secret, AutoCreate: true, Relay: relay})
@@ -348,12 +433,15 @@ func TestACallGoesThroughTheRelay(t *testing.T) {
 			mux := http.NewServeMux()
 			mux.Handle("/rtc", signal.Handler(signal.Config{Server: server}))
 			web := httptest.NewServer(mux)
-			relay.Server = start(t, turn.Config{Media: []netip.AddrPort{server.Addr()}})
-			addr := relay.UDPAddr().String()
-			if transport == "tcp" {
-				addr = relay.TCPAddr().String()
+			relay.Server = start(t, turn.Config{Media: []netip.AddrPort{server.Addr()}, TLS: "127.0.0.1:0", Certificates: config})
+			for _, u := range relay.URLs() {
+				if strings.HasPrefix(u, "turns:") == (transport == "tls") && (transport == "tls" || strings.HasSuffix(u, "="+transport)) {
+					relay.urls = append(relay.urls, u)
+				}
 			}
-			relay.urls = []string{"turn:" + addr + "?transport=" + transport}
+			if len(relay.urls) != 1 {
+				t.Fatalf("clients are told %v of %v", relay.urls, relay.URLs())
+			}
 			t.Cleanup(func() {
 				cancel()
 				<-ended
@@ -413,6 +501,40 @@ func TestACallGoesThroughTheRelay(t *testing.T) {
 			}
 		})
 	}
+}
+
+var trustOnce = sync.OnceValues(func() (*tls.Config, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	c := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "relay"}, IPAddresses: []net.IP{loopback.AsSlice()},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), BasicConstraintsValid: true, IsCA: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, c, &key.PublicKey, key)
+	if err != nil {
+		return nil, err
+	}
+	if c, err = x509.ParseCertificate(der); err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(c)
+	x509.SetFallbackRoots(roots)
+	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, nil
+})
+
+// trustedTLS is a certificate for loopback that clients of this process trust: those of
+// WebRTC take the system's authorities and no others.
+func trustedTLS(t *testing.T) *tls.Config {
+	t.Helper()
+	t.Setenv("GODEBUG", "x509usefallbackroots=1")
+	config, err := trustOnce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config
 }
 
 // late is a relay whose addresses are known after the engine's.
