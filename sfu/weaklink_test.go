@@ -114,6 +114,12 @@ func browserAPI(t *testing.T) *webrtc.API {
 
 func newBrowser(t *testing.T, server *sfu.Server, id string, relay *weaklink.Relay) *browser {
 	t.Helper()
+	return newClient(t, server, id, relay, browserAPI(t))
+}
+
+// newClient is a browser that has what the API given has.
+func newClient(t *testing.T, server *sfu.Server, id string, relay *weaklink.Relay, api *webrtc.API) *browser {
+	t.Helper()
 	raw, err := auth.NewAccessToken(key, secret).SetIdentity(id).SetVideoGrant(&auth.VideoGrant{RoomJoin: true, Room: "room"}).ToJWT()
 	if err != nil {
 		t.Fatal(err)
@@ -122,7 +128,6 @@ func newBrowser(t *testing.T, server *sfu.Server, id string, relay *weaklink.Rel
 	if err != nil {
 		t.Fatal(err)
 	}
-	api := browserAPI(t)
 	b := &browser{
 		t: t, server: server, relay: relay, in: make(chan *livekit.SignalResponse, 1024), done: make(chan struct{}),
 		published: map[string]chan string{}, answers: make(chan *livekit.SessionDescription, 8),
@@ -140,9 +145,9 @@ func newBrowser(t *testing.T, server *sfu.Server, id string, relay *weaklink.Rel
 	}
 	b.loop.Go(b.run)
 	t.Cleanup(func() {
-		b.peer.Handle(&livekit.SignalRequest{Message: &livekit.SignalRequest_Leave{Leave: &livekit.LeaveRequest{}}})
-		close(b.done)
+		close(b.done) // what still comes meets a connection that is ending
 		b.loop.Wait()
+		b.peer.Handle(&livekit.SignalRequest{Message: &livekit.SignalRequest_Leave{Leave: &livekit.LeaveRequest{}}})
 		_ = b.pub.Close()
 		_ = b.sub.Close()
 	})
