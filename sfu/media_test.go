@@ -38,7 +38,14 @@ func start(t *testing.T, in, out func([]byte) bool) (*sfu.Server, string) {
 	t.Helper()
 	lksdk.SetLogger(logger.GetDiscardLogger())
 	leakcheck.Check(t)
-	server, err := sfu.NewLossy(sfu.Config{UDP: "127.0.0.1:0", Key: key, Secret: secret, AutoCreate: true}, in, out)
+	return another(t, sfu.Config{}, in, out)
+}
+
+// another is one more server of a test, whose leaks start looks for.
+func another(t *testing.T, cfg sfu.Config, in, out func([]byte) bool) (*sfu.Server, string) {
+	t.Helper()
+	cfg.UDP, cfg.Key, cfg.Secret, cfg.AutoCreate = "127.0.0.1:0", key, secret, true
+	server, err := sfu.NewLossy(cfg, in, out)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -120,7 +120,13 @@ func newBrowser(t *testing.T, server *sfu.Server, id string, relay *weaklink.Rel
 // newClient is a browser that has what the API given has.
 func newClient(t *testing.T, server *sfu.Server, id string, relay *weaklink.Relay, api *webrtc.API) *browser {
 	t.Helper()
-	raw, err := auth.NewAccessToken(key, secret).SetIdentity(id).SetVideoGrant(&auth.VideoGrant{RoomJoin: true, Room: "room"}).ToJWT()
+	return newClientIn(t, server, "room", id, relay, api)
+}
+
+// newClientIn is one of a room.
+func newClientIn(t *testing.T, server *sfu.Server, room, id string, relay *weaklink.Relay, api *webrtc.API) *browser {
+	t.Helper()
+	raw, err := auth.NewAccessToken(key, secret).SetIdentity(id).SetVideoGrant(&auth.VideoGrant{RoomJoin: true, Room: room}).ToJWT()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ package weaklink
 
 import (
 	"container/heap"
+	"errors"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -19,11 +20,15 @@ type Link struct {
 	Loss   float64       // share of packets lost by chance
 	Delay  time.Duration
 	Jitter time.Duration // added by chance, up to this; packets overtake each other
+	// Damage is the share of packets of which a damaged copy goes along.
+	Damage float64
+	// Drop names packets that are lost, beside those lost by chance; nil for none.
+	Drop func([]byte) bool
 }
 
 // Count is what one direction has done.
 type Count struct {
-	Packets, Bytes, Lost, Dropped int
+	Packets, Bytes, Lost, Dropped, Damaged int
 }
 
 type packet struct {
@@ -64,7 +69,7 @@ func (d *direction) take(b []byte, send func([]byte)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := time.Now()
-	if d.link.Loss > 0 && d.random.Float64() < d.link.Loss {
+	if d.link.Loss > 0 && d.random.Float64() < d.link.Loss || d.link.Drop != nil && d.link.Drop(b) {
 		d.count.Lost++
 		return
 	}
@@ -90,11 +95,34 @@ func (d *direction) take(b []byte, send func([]byte)) {
 	}
 	d.count.Packets++
 	d.count.Bytes += len(b)
+	if d.link.Damage > 0 && d.random.Float64() < d.link.Damage {
+		d.count.Damaged++
+		heap.Push(&d.queue, packet{at: at, data: d.damaged(b), send: send})
+	}
 	heap.Push(&d.queue, packet{at: at, data: append([]byte(nil), b...), send: send})
 	select {
 	case d.wake <- struct{}{}:
 	default:
 	}
+}
+
+// damaged is a copy with some bytes changed, cut off or added.
+func (d *direction) damaged(b []byte) []byte {
+	out := append([]byte(nil), b...)
+	for range 1 + d.random.IntN(4) {
+		if len(out) > 0 {
+			out[d.random.IntN(len(out))] ^= byte(1 + d.random.IntN(255))
+		}
+	}
+	switch d.random.IntN(4) {
+	case 0:
+		out = out[:d.random.IntN(len(out)+1)]
+	case 1:
+		for range d.random.IntN(64) {
+			out = append(out, byte(d.random.IntN(256)))
+		}
+	}
+	return out
 }
 
 func (d *direction) run(done <-chan struct{}) {
@@ -171,11 +199,27 @@ func (d *direction) set(l Link) {
 	d.link = l
 }
 
-// Counts returns what the way to the clients has done.
-func (r *Relay) Counts() Count {
-	r.down.mu.Lock()
-	defer r.down.mu.Unlock()
-	return r.down.count
+// Rebind gives every client another address towards the server, as a NAT does that
+// forgot its table: what the server sends to the old one is lost.
+func (r *Relay) Rebind() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.backs {
+		_ = c.Close()
+	}
+	clear(r.backs)
+}
+
+// Counts returns what the way to the clients has done, Sent what the way to the server.
+func (r *Relay) Counts() Count { return r.down.counts() }
+
+// Sent returns what the way to the server has done.
+func (r *Relay) Sent() Count { return r.up.counts() }
+
+func (d *direction) counts() Count {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.count
 }
 
 func (r *Relay) accept() {
@@ -213,13 +257,11 @@ func (r *Relay) back(client netip.AddrPort) *net.UDPConn {
 		buf := make([]byte, 2048)
 		for {
 			n, err := c.Read(buf)
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
 			if err != nil {
-				select {
-				case <-r.done:
-					return
-				default:
-					continue // the port was closed for a moment
-				}
+				continue // the port was closed for a moment
 			}
 			r.down.take(buf[:n], func(b []byte) { _, _ = r.front.WriteToUDPAddrPort(b, client) })
 		}
