@@ -114,11 +114,12 @@ func baseLanguages(tags []string) []string {
 func selectHeld(ctx context.Context, tx *audit.Tx, args pgx.StrictNamedArgs) ([]claimed, error) {
 	rows, err := tx.Query(ctx, `
 		select c.id, c.person_id, c.kind, c.issuer, c.number, coalesce(c.jurisdiction, ''), c.via, c.compact_principal,
-			cl.id, cl.content, cl.known @> @known::timestamptz, v.method, v.asked_at, v.verifier_id, v.next_due, lower(v.known)
+			cl.id, cl.content, cl.known @> @known::timestamptz, v.method, v.asked_at, v.verifier_id, v.next_due, lower(v.known),
+			coalesce(encode(v.evidence_sha256, 'hex'), '')
 		from credential c
 		join credential_claim cl on cl.credential_id = c.id and lower(cl.known) <= @known
 		left join lateral (
-			select method, asked_at, verifier_id, next_due, known
+			select method, asked_at, verifier_id, next_due, known, evidence_sha256
 			from verification v
 			where v.credential_id = c.id and v.claim_id = cl.id and v.state = 'approved' and v.known @> @known::timestamptz
 			order by v.asked_at desc, v.id desc
@@ -131,10 +132,11 @@ func selectHeld(ctx context.Context, tx *audit.Tx, args pgx.StrictNamedArgs) ([]
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (claimed, error) {
 		var h claimed
 		var content []byte
+		var evidence string
 		var method, verifier *string
 		var asked, due, approved *time.Time
 		err := row.Scan(&h.ID, &h.person, &h.Kind, &h.Issuer, &h.Number, &h.Jurisdiction, &h.Via, &h.CompactPrincipal,
-			&h.Version, &content, &h.current, &method, &asked, &verifier, &due, &approved)
+			&h.Version, &content, &h.current, &method, &asked, &verifier, &due, &approved, &evidence)
 		if err != nil {
 			return h, err
 		}
@@ -153,7 +155,7 @@ func selectHeld(ctx context.Context, tx *audit.Tx, args pgx.StrictNamedArgs) ([]
 			h.Activities = []Activity{}
 		}
 		if method != nil {
-			h.Verified = &Verified{Method: *method, At: asked.UTC(), By: *verifier, NextDue: orZero(due)}
+			h.Verified = &Verified{Method: *method, At: asked.UTC(), By: *verifier, NextDue: orZero(due), Evidence: evidence}
 		}
 		h.approved, h.begins = orZero(approved), c.ValidFrom.begins(nil, false)
 		return h, nil

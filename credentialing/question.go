@@ -142,6 +142,9 @@ type Verified struct {
 	At      time.Time `json:"at"`
 	By      string    `json:"by,omitempty"`
 	NextDue time.Time `json:"next_due,omitzero"`
+	// Evidence is the SHA-256 of the file that shows it, in hexadecimal digits; "" if
+	// there is none.
+	Evidence string `json:"evidence,omitempty"`
 }
 
 // Exclusion is an entry on a sanction list.

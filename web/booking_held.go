@@ -29,8 +29,12 @@ func (s *Server) held(ctx context.Context, v *visit, a scheduling.Appointment, p
 	card := &pages.HeldCard{ID: string(a.ID), Version: strconv.Itoa(a.Version), Own: !arranges}
 	for _, o := range against {
 		refusal := &scheduling.Refusal{Limit: scheduling.LimitLicense, Person: o.Person, Reasons: o.Reasons, Lead: o.Lead}
+		why, err := s.sentences(ctx, v.l, refusal)
+		if err != nil {
+			return nil, fmt.Errorf("why a visit needs attention: %w", err)
+		}
 		card.Why = append(card.Why, pages.HeldWhy{Name: people[o.Person].Name, Role: v.l.T(i18n.ID("role." + string(o.Role))),
-			Why: s.sentences(v.l, refusal), Rule: o.Rule, RuleText: s.ruleText(o.Lead), Until: o.Until})
+			Why: why, Rule: o.Rule, RuleText: s.ruleText(o.Lead), Until: o.Until})
 	}
 	if !arranges {
 		if len(card.Why) == 0 {

@@ -58,7 +58,11 @@ func (s *Server) showMove(w http.ResponseWriter, r *http.Request, status int, f 
 		p.More = from.Add(timesAhead).In(v.l.Zone()).Format(time.DateOnly)
 	}
 	for _, x := range answer.WhyNot {
-		p.Why = append(p.Why, s.why(v.l, x, answer.Interpreted))
+		row, err := s.why(r.Context(), v.l, x, answer.Interpreted)
+		if err != nil {
+			return fmt.Errorf("move page: %w", err)
+		}
+		p.Why = append(p.Why, row)
 	}
 	if p.Zones, err = s.moveZones(r.Context(), v, a); err != nil {
 		return err
@@ -182,7 +186,9 @@ func (s *Server) moveFailed(w http.ResponseWriter, r *http.Request, f pages.Form
 			row.Name = people[refusal.Person].Name
 			row.Vars["Name"] = row.Name
 		}
-		s.whyRefused(v.l, &row, *refusal, [2]string{})
+		if err := s.whyRefused(r.Context(), v.l, &row, *refusal, [2]string{}); err != nil {
+			return fmt.Errorf("move: %w", err)
+		}
 		if refusal.Limit == scheduling.LimitInterpreter && refusal.Lead == "" {
 			row.ID, row.Vars = i18n.MoveNoInterpreter, i18n.V{}
 		}

@@ -91,7 +91,11 @@ func (s *Server) showTimes(w http.ResponseWriter, r *http.Request, status int, s
 		}
 		p.Who = append(p.Who, pages.Option{Value: string(o.Person), Text: text, Off: !o.Permitted})
 		if !o.Permitted && o.Refusal != nil {
-			p.Refused = append(p.Refused, s.refused(v.l, o))
+			row, err := s.refused(r.Context(), v.l, o)
+			if err != nil {
+				return fmt.Errorf("times page: %w", err)
+			}
+			p.Refused = append(p.Refused, row)
 		}
 		if o.Assigned && o.Permitted && c.specialist == "" {
 			c.specialist = o.Person
@@ -116,26 +120,9 @@ func (s *Server) showTimes(w http.ResponseWriter, r *http.Request, status int, s
 	return s.render(w, r, status, pages.Times(p))
 }
 
-func (s *Server) refused(l *i18n.Localizer, o scheduling.Option) pages.Refused {
-	return pages.Refused{Name: o.Name, Place: o.Home, Why: s.sentences(l, o.Refusal), Rule: o.Refusal.Rule, RuleText: s.ruleText(o.Refusal.Lead)}
-}
-
-// sentences say a refusal: the leading reason, then the others that a person can do
-// something about.
-func (s *Server) sentences(l *i18n.Localizer, why *scheduling.Refusal) []string {
-	var out []string
-	add := func(code string) {
-		if t := s.sentence(l, code); code != "" && !slices.Contains(out, t) {
-			out = append(out, t)
-		}
-	}
-	add(why.Lead)
-	for _, code := range why.Reasons {
-		if len(out) < 3 && (strings.HasPrefix(code, "unmet:") || strings.HasPrefix(code, "missing:") || strings.HasPrefix(code, "forbid:")) {
-			add(code)
-		}
-	}
-	return out
+func (s *Server) refused(ctx context.Context, l *i18n.Localizer, o scheduling.Option) (pages.Refused, error) {
+	why, err := s.sentences(ctx, l, o.Refusal)
+	return pages.Refused{Name: o.Name, Place: o.Home, Why: why, Rule: o.Refusal.Rule, RuleText: s.ruleText(o.Refusal.Lead)}, err
 }
 
 func (s *Server) ruleText(code string) string {
@@ -192,11 +179,14 @@ func (s *Server) searchTimes(ctx context.Context, v *visit, ref scheduling.CaseR
 	if p.More == "" {
 		p.More = s.timesFrom(p, req.To.In(v.l.Zone()).Format(time.DateOnly))
 	}
-	for _, w := range answer.WhyNot {
-		p.Why = append(p.Why, s.why(v.l, w, answer.Interpreted))
+	if p.Why, err = s.whys(ctx, v.l, answer.WhyNot, answer.Interpreted); err != nil {
+		return fmt.Errorf("times page: %w", err)
 	}
-	for _, w := range answer.Cuts {
-		p.Cuts = append(p.Cuts, s.why(v.l, w, answer.Interpreted))
+	if p.Cuts, err = s.whys(ctx, v.l, answer.Cuts, answer.Interpreted); err != nil {
+		return fmt.Errorf("times page: %w", err)
+	}
+	if err := s.adviceInstead(ctx, v, req, c, answer, p); err != nil {
+		return fmt.Errorf("times page: %w", err)
 	}
 	for _, u := range answer.Unqualified {
 		p.Unqualified = append(p.Unqualified, pages.Refused{Name: u.Name, Why: []string{s.sentence(v.l, u.Reason)}})
@@ -247,23 +237,62 @@ func (s *Server) zones(ctx context.Context, v *visit, ref scheduling.CaseRef, c 
 	return nil
 }
 
-// why says one cause.
-func (s *Server) why(l *i18n.Localizer, w scheduling.Reason, pair [2]string) pages.WhyRow {
-	row := pages.WhyRow{ID: i18n.ID("booking.why." + string(w.Limit)), Vars: i18n.V{"Name": w.Name}, Gained: w.Gained, First: w.First, Name: w.Name}
-	if w.Refusal != nil {
-		s.whyRefused(l, &row, *w.Refusal, pair)
+// adviceInstead offers advice without the patient where the specialist's permission
+// keeps a joint visit away and advice does not need it.
+func (s *Server) adviceInstead(ctx context.Context, v *visit, req scheduling.SearchRequest, c choice, answer scheduling.SearchAnswer, p *pages.TimesPage) error {
+	permission := func(w scheduling.Reason) bool {
+		return w.Refusal != nil && w.Refusal.Limit == scheduling.LimitLicense && w.Refusal.Person == c.specialist
 	}
-	return row
+	if c.kind != scheduling.JointVideoVisit || !slices.ContainsFunc(slices.Concat(answer.WhyNot, answer.Cuts), permission) {
+		return nil
+	}
+	req.Kind, req.Limit = scheduling.Advice, 1
+	instead, err := s.d.Scheduling.Search(ctx, v.actor, req)
+	if err != nil || len(instead.Slots) == 0 {
+		return err
+	}
+	people, err := s.d.Identity.People(ctx, c.specialist)
+	if err != nil {
+		return err
+	}
+	q := url.Values{"kind": {string(scheduling.Advice)}, "specialist": {string(c.specialist)}, "duration": {p.Choice.Value("duration")}}
+	if from := p.Choice.Value("from"); from != "" {
+		q.Set("from", from)
+	}
+	p.Advice, p.AdviceBy = "/cases/"+p.Case+"/times?"+q.Encode(), people[c.specialist].Name
+	return nil
 }
 
-func (s *Server) whyRefused(l *i18n.Localizer, row *pages.WhyRow, why scheduling.Refusal, pair [2]string) {
+func (s *Server) whys(ctx context.Context, l *i18n.Localizer, list []scheduling.Reason, pair [2]string) ([]pages.WhyRow, error) {
+	var out []pages.WhyRow
+	for _, w := range list {
+		row, err := s.why(ctx, l, w, pair)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, row)
+	}
+	return out, nil
+}
+
+// why says one cause.
+func (s *Server) why(ctx context.Context, l *i18n.Localizer, w scheduling.Reason, pair [2]string) (pages.WhyRow, error) {
+	row := pages.WhyRow{ID: i18n.ID("booking.why." + string(w.Limit)), Vars: i18n.V{"Name": w.Name}, Gained: w.Gained, First: w.First, Name: w.Name}
+	if w.Refusal == nil {
+		return row, nil
+	}
+	return row, s.whyRefused(ctx, l, &row, *w.Refusal, pair)
+}
+
+func (s *Server) whyRefused(ctx context.Context, l *i18n.Localizer, row *pages.WhyRow, why scheduling.Refusal, pair [2]string) (err error) {
 	switch why.Limit {
 	case scheduling.LimitLicense:
 		if why.Lead == "" { // of an interpreter
 			row.ID = i18n.BookingWhyCertificate
-			return
+			return nil
 		}
-		row.Why, row.Rule, row.RuleText, row.Until = s.sentences(l, &why), why.Rule, s.ruleText(why.Lead), why.Until
+		row.Rule, row.RuleText, row.Until = why.Rule, s.ruleText(why.Lead), why.Until
+		row.Why, err = s.sentences(ctx, l, &why)
 	case scheduling.LimitInterpreter:
 		switch why.Lead {
 		case "interpreter:alone":
@@ -274,6 +303,7 @@ func (s *Server) whyRefused(l *i18n.Localizer, row *pages.WhyRow, why scheduling
 			row.Vars = i18n.V{"From": i18n.Lang(pair[0]), "To": i18n.Lang(pair[1])}
 		}
 	}
+	return err
 }
 
 func (s *Server) bookTime(w http.ResponseWriter, r *http.Request) error {
@@ -346,7 +376,9 @@ func (s *Server) bookingFailed(w http.ResponseWriter, r *http.Request, f pages.F
 		if err != nil {
 			return err
 		}
-		s.whyRefused(v.l, &row, *refusal, pair)
+		if err := s.whyRefused(r.Context(), v.l, &row, *refusal, pair); err != nil {
+			return fmt.Errorf("book: %w", err)
+		}
 		p.Refusal = &row
 		p.Book.Values.Set("key", uuid.NewString())
 		return s.showTimes(w, r, http.StatusUnprocessableEntity, f, p)

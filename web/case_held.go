@@ -23,7 +23,11 @@ func (s *Server) caseLost(ctx context.Context, v *visit, view workspace.View) ([
 	for _, o := range against {
 		refusal := &scheduling.Refusal{Limit: scheduling.LimitLicense, Person: o.Person, Reasons: o.Reasons, Lead: o.Lead}
 		rule := s.d.Credentialing.Explain(o.Lead)
-		out = append(out, pages.HeldWhy{Name: view.People[o.Person].Name, Why: s.sentences(v.l, refusal),
+		why, err := s.sentences(ctx, v.l, refusal)
+		if err != nil {
+			return nil, fmt.Errorf("what stands against a case: %w", err)
+		}
+		out = append(out, pages.HeldWhy{Name: view.People[o.Person].Name, Why: why,
 			Rule: rule.Rule, RuleText: rule.RuleText})
 	}
 	return out, nil

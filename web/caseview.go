@@ -217,8 +217,16 @@ func (s *Server) showTriage(w http.ResponseWriter, r *http.Request, status int, 
 			continue
 		}
 		row.Lead = s.reason(v.l, c.Advise.Lead())
+		named, err := s.faults(r.Context(), v.l, c.Advise.Reasons)
+		if err != nil {
+			return fmt.Errorf("triage: %w", err)
+		}
 		for _, code := range c.Advise.Reasons {
-			row.All = append(row.All, s.sentence(v.l, code))
+			if text, ok := named[code]; ok {
+				row.All = append(row.All, text)
+			} else {
+				row.All = append(row.All, s.sentence(v.l, code))
+			}
 		}
 		p.MayNot = append(p.MayNot, row)
 	}

@@ -147,6 +147,18 @@ func (s *Server) determination(w http.ResponseWriter, r *http.Request) error {
 	for _, a := range d.ByPlace {
 		p.Places = append(p.Places, i18n.Place(a.Place))
 	}
+	grounds, err := d.Grounds()
+	if err != nil {
+		return fmt.Errorf("answer: %w", err)
+	}
+	for _, g := range grounds {
+		row := pages.GroundRow{Href: "/credentials/" + g.ID, Name: credentialName(l, g.Kind, g.Number, g.Issuer, g.Jurisdiction)}
+		if g.Verified != nil {
+			row.Verified, row.Evidence = g.Verified.At, g.Verified.Evidence
+			row.File = row.Href + "/evidence/" + g.Verified.Evidence
+		}
+		p.Grounds = append(p.Grounds, row)
+	}
 	for _, e := range append(slices.Clone(d.Packs), d.ConditionsList) {
 		p.Editions = append(p.Editions, pages.EditionRow{Code: e.Code, Version: e.Version, SHA256: e.SHA256})
 	}

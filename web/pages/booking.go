@@ -25,6 +25,8 @@ type TimesPage struct {
 	More        string // address of later times
 	Why         []WhyRow
 	Cuts        []WhyRow
+	Advice      string    // address of times for advice instead; "" if that would not help
+	AdviceBy    string    // who would advise
 	Unqualified []Refused // interpreters
 	Book        Form      // the form that was sent, with its errors
 	Refusal     *WhyRow   // of the booking that was tried
