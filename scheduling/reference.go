@@ -82,7 +82,7 @@ starts:
 			f.Candidates[a.Role] = append(f.Candidates[a.Role], have...)
 		}
 		if q.Interpret != nil {
-			f.Interpreters = chooseInterpreters(*q.Interpret, interpreters, func(id string) bool { return can(id, t.Unix()) })
+			f.Interpreters, f.Pivot = chooseInterpreters(*q.Interpret, interpreters, func(id string) bool { return can(id, t.Unix()) })
 			if f.Interpreters == nil {
 				continue
 			}
@@ -92,25 +92,40 @@ starts:
 	return out, nil
 }
 
-func chooseInterpreters(in Interpretation, people []Party, can func(string) bool) []string {
-	for _, p := range people {
-		if can(p.ID) && p.interprets(in.Between[0], in.Between[1]) {
-			return []string{p.ID}
-		}
-	}
-	for _, pivot := range in.Pivots {
-		for _, a := range people {
-			if !can(a.ID) || !a.interprets(in.Between[0], pivot) {
-				continue
-			}
-			for _, b := range people {
-				if a.ID != b.ID && can(b.ID) && b.interprets(pivot, in.Between[1]) {
-					return []string{a.ID, b.ID}
+// chooseInterpreters tries all teams of the pair, then all teams of both legs of each
+// pivot, people in their order.
+func chooseInterpreters(in Interpretation, people []Party, can func(string) bool) ([]string, string) {
+	teams := func(a, b string, without []string) [][]string {
+		out := [][]string{nil}
+		for range in.team() {
+			var longer [][]string
+			for _, t := range out {
+				after := len(t) == 0
+				for _, p := range people {
+					if !after {
+						after = p.ID == t[len(t)-1]
+						continue
+					}
+					if can(p.ID) && p.interprets(a, b) && !slices.Contains(t, p.ID) && !slices.Contains(without, p.ID) {
+						longer = append(longer, append(slices.Clone(t), p.ID))
+					}
 				}
 			}
+			out = longer
+		}
+		return out
+	}
+	if direct := teams(in.Between[0], in.Between[1], nil); len(direct) > 0 {
+		return direct[0], ""
+	}
+	for _, pivot := range in.Pivots {
+		for _, first := range teams(in.Between[0], pivot, nil) {
+			if second := teams(pivot, in.Between[1], first); len(second) > 0 {
+				return append(first, second[0]...), pivot
+			}
 		}
 	}
-	return nil
+	return nil, ""
 }
 
 // freeSpans are the stretches of possible starts of one party, both ends inclusive.

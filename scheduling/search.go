@@ -1,6 +1,7 @@
 package scheduling
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -32,6 +33,7 @@ type Party struct {
 	Permitted []Range
 	Licence   *LicenseSpan
 	Pairs     [][2]string // interpreters: language pairs, in either direction
+	Rank      int         // interpreters: the lower are taken first; of equals, the lower id
 }
 
 // LicenseSpan is [00:00 of From, 00:00 of the day after Through) in Zone, the zone
@@ -46,13 +48,6 @@ type LicenseSpan struct {
 type Pool struct {
 	Role       string
 	Candidates []string
-}
-
-// Interpretation asks for an interpreter of a pair, or for two who relay through a
-// pivot language, in the order of preference given.
-type Interpretation struct {
-	Between [2]string
-	Pivots  []string
 }
 
 // Query is what Find looks for. A slot starts at From or later, ends at To or
@@ -71,7 +66,8 @@ type Query struct {
 type Found struct {
 	Start        time.Time
 	Candidates   map[string][]string // free people of each pool by role, sorted by id
-	Interpreters []string            // one, or two for a relay in the order of the legs
+	Interpreters []string            // the team, or both teams of a relay in the order of the legs
+	Pivot        string              // the relay's language between them; "" is direct
 }
 
 // Find lists the starts at which all parties, one of each pool and the interpreters
@@ -91,7 +87,7 @@ type search struct {
 	parties      []*person // in the order given
 	required     []*person // those of no pool
 	pools        []pool
-	interpreters []*person // sorted by id
+	interpreters []*person // sorted by rank and id
 }
 
 type pool struct {
@@ -163,7 +159,9 @@ func newSearch(q Query, parties, interpreters []Party) (*search, error) {
 			}
 			s.interpreters = append(s.interpreters, one)
 		}
-		slices.SortStableFunc(s.interpreters, func(a, b *person) int { return strings.Compare(a.party.ID, b.party.ID) })
+		slices.SortStableFunc(s.interpreters, func(a, b *person) int {
+			return cmp.Or(cmp.Compare(a.party.Rank, b.party.Rank), strings.Compare(a.party.ID, b.party.ID))
+		})
 	}
 	return s, nil
 }
@@ -279,45 +277,6 @@ func (s *search) people() mask {
 	return m
 }
 
-// interpreted is the mask of starts with an interpreter or a relay, all if none is
-// asked for.
-func (s *search) interpreted() mask {
-	in := s.q.Interpret
-	if in == nil {
-		return s.grid.all()
-	}
-	m := s.grid.none()
-	for _, p := range s.interpreters {
-		if p.party.interprets(in.Between[0], in.Between[1]) {
-			m.or(p.free)
-		}
-	}
-	for _, pivot := range in.Pivots {
-		for _, leg := range s.legs(pivot) {
-			m.orBoth(leg[0].free, leg[1].free)
-		}
-	}
-	return m
-}
-
-// legs are the pairs of two different people who can relay through the pivot, the
-// first leg's lowest id first.
-func (s *search) legs(pivot string) [][2]*person {
-	var out [][2]*person
-	between := s.q.Interpret.Between
-	for i, a := range s.interpreters {
-		if !a.party.interprets(between[0], pivot) {
-			continue
-		}
-		for j, b := range s.interpreters {
-			if i != j && a.party.ID != b.party.ID && b.party.interprets(pivot, between[1]) {
-				out = append(out, [2]*person{a, b})
-			}
-		}
-	}
-	return out
-}
-
 // interprets tells whether the pair is one of the party's, in either direction.
 func (p Party) interprets(a, b string) bool {
 	for _, pair := range p.Pairs {
@@ -335,12 +294,7 @@ func sameTag(a, b string) bool { return strings.EqualFold(a, b) }
 func (s *search) found() []Found {
 	m := s.common()
 	out := make([]Found, 0, m.count())
-	var relays [][2]*person
-	if s.q.Interpret != nil {
-		for _, pivot := range s.q.Interpret.Pivots {
-			relays = append(relays, s.legs(pivot)...)
-		}
-	}
+	ways := s.ways()
 	for i := range m.bits() {
 		f := Found{Start: time.Unix(s.grid.at(i), 0).UTC()}
 		for _, p := range s.pools {
@@ -354,26 +308,9 @@ func (s *search) found() []Found {
 			}
 		}
 		if s.q.Interpret != nil {
-			f.Interpreters = s.interpretersAt(i, relays)
+			f.Interpreters, f.Pivot = s.crewAt(i, ways)
 		}
 		out = append(out, f)
 	}
 	return out
-}
-
-// interpretersAt picks a direct interpreter before a relay, the pivots in order,
-// the lowest id first.
-func (s *search) interpretersAt(i int, relays [][2]*person) []string {
-	between := s.q.Interpret.Between
-	for _, p := range s.interpreters {
-		if p.free.has(i) && p.party.interprets(between[0], between[1]) {
-			return []string{p.party.ID}
-		}
-	}
-	for _, r := range relays {
-		if r[0].free.has(i) && r[1].free.has(i) {
-			return []string{r[0].party.ID, r[1].party.ID}
-		}
-	}
-	return nil
 }

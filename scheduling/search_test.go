@@ -129,8 +129,8 @@ func drawProblem(t *rapid.T) problem {
 		p.q.AnyOf = []Pool{{Role: "specialist", Candidates: []string{"p2", "p1"}}}
 	}
 	if rapid.Bool().Draw(t, "interpreted") {
-		p.q.Interpret = &Interpretation{Between: [2]string{"ar", "en"}, Pivots: []string{"fr", "sw"}}
-		for i := range rapid.IntRange(0, 4).Draw(t, "interpreters") {
+		p.q.Interpret = &Interpretation{Between: [2]string{"ar", "en"}, Pivots: []string{"fr", "sw"}, Team: rapid.IntRange(0, 2).Draw(t, "team")}
+		for i := range rapid.IntRange(0, 5).Draw(t, "interpreters") {
 			one := drawParty(t, fmt.Sprintf("i%d", 9-i), day)
 			for range rapid.IntRange(1, 3).Draw(t, "pairs") {
 				one.Pairs = append(one.Pairs, rapid.SampledFrom([][2]string{{"ar", "en"}, {"en", "AR"}, {"ar", "fr"}, {"fr", "en"}, {"sw", "ar"}, {"en", "sw"}, {"ti", "en"}}).Draw(t, "pair"))

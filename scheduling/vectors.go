@@ -139,7 +139,7 @@ func (c vectorCase) expected() ([]Found, error) {
 	}
 	out := make([]Found, 0, len(slots))
 	for _, s := range slots {
-		out = append(out, Found(s))
+		out = append(out, Found{Start: s.Start, Candidates: s.Candidates, Interpreters: s.Interpreters})
 	}
 	return out, nil
 }
