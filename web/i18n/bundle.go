@@ -37,6 +37,7 @@ var Languages = []Language{
 	{"es", "Español", "ltr"},
 	{"pt", "Português", "ltr"},
 	{"zh-Hans", "简体中文", "ltr"},
+	{"ru", "Русский", "ltr"},
 }
 
 //go:embed active.*.json

@@ -31,7 +31,7 @@ var plural = map[string][]string{
 
 // translating are languages that new messages reach a little later than the others;
 // until then the source's words stand in.
-var translating = []string{"es", "pt", "zh-Hans"}
+var translating = []string{"es", "pt", "zh-Hans", "ru"}
 
 func read(t *testing.T) map[string]map[ID]map[string]string {
 	t.Helper()
@@ -187,7 +187,7 @@ func TestMatchTakesTheFirstThatIsComplete(t *testing.T) {
 		{nil, "en"}, {[]string{"", "", "fr-CA;q=0.8, en;q=0.5"}, "fr"}, {[]string{"ar-u-nu-arab"}, "ar"},
 		{[]string{"xx-invalid-xx", "ar"}, "ar"}, {[]string{"de", "fr"}, "fr"}, {[]string{"de"}, "en"},
 		{[]string{"es-419"}, "es"}, {[]string{"es-MX, en"}, "es"}, {[]string{"de-AT, de;q=0.9, es-PE;q=0.5"}, "es"}, {[]string{"ca"}, "en"}, {[]string{"ca, fr;q=0.5"}, "fr"},
-		{[]string{"zh-CN"}, "zh-Hans"}, {[]string{"zh-TW"}, "en"}, {[]string{"zh-HK, zh;q=0.8"}, "zh-Hans"}, {[]string{"pt-BR"}, "pt"}, {[]string{"pt-PT"}, "pt"}, {[]string{"eu, fr;q=0.5"}, "fr"}, {[]string{"ln"}, "fr"}, {[]string{"so"}, "en"}, {[]string{"uk"}, "en"},
+		{[]string{"ru-KZ"}, "ru"}, {[]string{"kk, en"}, "en"}, {[]string{"zh-CN"}, "zh-Hans"}, {[]string{"zh-TW"}, "en"}, {[]string{"zh-HK, zh;q=0.8"}, "zh-Hans"}, {[]string{"pt-BR"}, "pt"}, {[]string{"pt-PT"}, "pt"}, {[]string{"eu, fr;q=0.5"}, "fr"}, {[]string{"ln"}, "fr"}, {[]string{"so"}, "en"}, {[]string{"uk"}, "en"},
 	} {
 		if got := b.Match(c.wanted...); got != c.want {
 			t.Errorf("Match(%q) = %q, want %q", c.wanted, got, c.want)
