@@ -117,8 +117,11 @@ func (s *Service) book(ctx context.Context, tx *audit.Tx, actor identity.Actor, 
 	if duration == 0 {
 		duration = visits[req.Kind].duration
 	}
-	w := planned{ref: req.Case, kind: req.Kind, specialist: req.Specialist, duration: duration, interpreter: req.Interpreter,
+	w := planned{ref: req.Case, kind: req.Kind, specialist: req.Specialist, duration: duration,
 		from: start, to: start.Add(duration)}
+	if req.Interpreter != "" {
+		w.interpreters = []identity.PersonID{req.Interpreter}
+	}
 	p, err := s.plan(ctx, tx, actor, w, candidates)
 	if err != nil {
 		return Appointment{}, err
@@ -137,11 +140,11 @@ func (s *Service) book(ctx context.Context, tx *audit.Tx, actor identity.Actor, 
 		}
 		return appointment(ctx, tx, of, false)
 	}
-	interpreter, err := p.check(start)
+	crew, err := p.check(start)
 	if err != nil {
 		return Appointment{}, err
 	}
-	a, err := s.draft(ctx, tx, actor, p, AppointmentID(id), start, interpreter)
+	a, err := s.draft(ctx, tx, actor, p, AppointmentID(id), start, crew)
 	if err != nil {
 		return Appointment{}, err
 	}
@@ -180,14 +183,14 @@ func actorKey(a identity.Actor) string {
 
 // draft is the appointment with its seats, each clinician's resting on a stored
 // determination over the whole of it.
-func (s *Service) draft(ctx context.Context, tx *audit.Tx, actor identity.Actor, p *plan, id AppointmentID, start time.Time, interpreter identity.PersonID) (Appointment, error) {
+func (s *Service) draft(ctx context.Context, tx *audit.Tx, actor identity.Actor, p *plan, id AppointmentID, start time.Time, crew []chair) (Appointment, error) {
 	anchor := p.anchor()
 	loc, err := LoadZone(p.zones[anchor])
 	if err != nil {
 		return Appointment{}, err
 	}
 	state := StateBooked
-	if interpreter != "" {
+	if len(crew) > 0 {
 		state = StatePending // until the interpreter says yes
 	}
 	a := Appointment{ID: id, Organization: p.facts.Organization, Kind: p.kind, Case: p.ref, StartLocal: WallAt(loc, start),
@@ -215,12 +218,12 @@ func (s *Service) draft(ctx context.Context, tx *audit.Tx, actor identity.Actor,
 		}
 		a.Seats = append(a.Seats, seat)
 	}
-	if interpreter != "" {
-		seat, err := p.seat(interpreter, RoleInterpreter, start, actor)
+	for _, c := range crew {
+		seat, err := p.seat(c.person, RoleInterpreter, start, actor)
 		if err != nil {
 			return a, err
 		}
-		seat.Pair = p.pair
+		seat.Pair, seat.Leg = c.pair, c.leg
 		a.Seats = append(a.Seats, seat)
 	}
 	slices.SortFunc(a.Seats, func(x, y Seat) int { return strings.Compare(string(x.ID), string(y.ID)) })

@@ -197,3 +197,49 @@ func (p *plan) team() int {
 	}
 	return 1
 }
+
+// interpretedIfIdle tells whether somebody could interpret at any start of the search
+// if no interpreter had another seat.
+func (s *search) interpretedIfIdle() bool {
+	idle := *s
+	idle.interpreters = nil
+	for _, o := range s.interpreters {
+		free := *o
+		free.free = o.without(limitBusy)
+		idle.interpreters = append(idle.interpreters, &free)
+	}
+	return idle.interpreted().count() > 0
+}
+
+// lack says why interpretation is impossible whenever: a code, "" if those on file
+// could, at other times.
+func (p *plan) lack() string {
+	direct := 0
+	for _, one := range p.helpers {
+		if one.interprets(p.pair[0], p.pair[1]) {
+			direct++
+		}
+	}
+	switch {
+	case p.pair == ([2]string{}):
+		return "interpreter:no-common-pair"
+	case direct >= p.team() || len(p.pivots) > 0:
+		return ""
+	case direct > 0 || slices.ContainsFunc(p.relays, func(r RelayNote) bool { return r.Legs[0] > 0 && r.Legs[1] > 0 }):
+		return "interpreter:team"
+	case len(p.relays) > 0:
+		return "interpreter:relay-leg"
+	}
+	return ""
+}
+
+// interpreters are those who have a seat in an appointment; nil if nobody has.
+func (a Appointment) interpreters() []identity.PersonID {
+	var out []identity.PersonID
+	for _, seat := range a.Seats {
+		if seat.Role == RoleInterpreter && !seat.Released {
+			out = append(out, seat.Person)
+		}
+	}
+	return out
+}

@@ -55,12 +55,9 @@ func (p *plan) answer(grid time.Duration, limit int) (SearchAnswer, error) {
 	out := SearchAnswer{Unqualified: p.unqualified, ZoneVersion: ZoneVersion()}
 	if p.interpreted {
 		out.Interpreted = p.pair
-		if p.duration > aloneLimit {
-			out.WhyNot = []Reason{{Limit: LimitInterpreter, Refusal: &Refusal{Limit: LimitInterpreter, Reasons: []string{"interpreter:alone"}, Lead: "interpreter:alone"}}}
-			return out, nil
-		}
+		out.Team, out.Relays = p.team(), p.relays
 	}
-	s, err := newSearch(p.query(p.from, p.to, grid), p.parties, p.interpreters)
+	s, err := newSearch(p.query(p.from, p.to, grid), p.parties, p.helpers)
 	if err != nil {
 		return out, err
 	}
@@ -102,7 +99,7 @@ func (p *plan) slot(f Found) (Slot, error) {
 		}
 	}
 	if p.interpreted {
-		out.Interpreted = p.pair
+		out.Interpreted, out.Pivot = p.pair, f.Pivot
 		for _, id := range f.Interpreters {
 			if err := add(identity.PersonID(id), RoleInterpreter); err != nil {
 				return out, err

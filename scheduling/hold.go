@@ -50,7 +50,7 @@ func (s *Service) Confirm(ctx context.Context, actor identity.Actor, id Appointm
 		ev := EventConfirm
 		for _, seat := range a.Seats {
 			if seat.Role == RoleInterpreter {
-				w.interpreter, ev = seat.Person, EventWait
+				w.interpreters, ev = append(w.interpreters, seat.Person), EventWait
 			}
 		}
 		p, err := s.plan(ctx, tx, actor, w, candidates)

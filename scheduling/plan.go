@@ -27,31 +27,34 @@ const (
 
 // planned says what a plan is for.
 type planned struct {
-	ref         CaseRef
-	kind        Kind
-	specialist  identity.PersonID
-	duration    time.Duration // 0 is what the kind asks for
-	interpreter identity.PersonID
-	from, to    time.Time // whole range that will be looked at
+	ref        CaseRef
+	kind       Kind
+	specialist identity.PersonID
+	duration   time.Duration // 0 is what the kind asks for
+	// interpreters, if any, are the only ones considered.
+	interpreters []identity.PersonID
+	from, to     time.Time // whole range that will be looked at
 }
 
 // plan is what is known of the people of a meeting over a range: all that the search
 // and the check of a booking need. Both use it, so what is offered can be booked.
 type plan struct {
 	planned
-	visit        visit
-	facts        Facts
-	now          time.Time
-	people       map[identity.PersonID]identity.Person
-	roles        map[identity.PersonID]Role
-	zones        map[identity.PersonID]string
-	hours        map[identity.PersonID]Availability
-	parties      []Party
-	interpreted  bool
-	pair         [2]string // zero though interpreted: no one pair would do
-	interpreters []Party
-	unqualified  []Unqualified
-	spans        map[identity.PersonID][]credentialing.Span // clinicians
+	visit       visit
+	facts       Facts
+	now         time.Time
+	people      map[identity.PersonID]identity.Person
+	roles       map[identity.PersonID]Role
+	zones       map[identity.PersonID]string
+	hours       map[identity.PersonID]Availability
+	parties     []Party
+	interpreted bool
+	pair        [2]string // zero though interpreted: no one pair would do
+	helpers     []Party   // who may interpret
+	pivots      []string
+	relays      []RelayNote
+	unqualified []Unqualified
+	spans       map[identity.PersonID][]credentialing.Span // clinicians
 }
 
 // candidates are the people who might interpret. It is asked outside of the
@@ -132,28 +135,8 @@ func (s *Service) gather(ctx context.Context, tx *audit.Tx, p *plan, candidates 
 		}
 	}
 	p.languages()
-	if !p.interpreted {
-		candidates = nil
-	}
-	for _, c := range candidates {
-		if p.roles[c.ID] != "" || c.Disabled || p.interpreter != "" && p.interpreter != c.ID {
-			continue
-		}
-		ok, reason, until, err := s.qualified(ctx, tx, p, c.ID)
-		switch {
-		case err != nil:
-			return fmt.Errorf("qualification of interpreter %s: %w", c.ID, err)
-		case !ok:
-			p.unqualified = append(p.unqualified, Unqualified{Person: c.ID, Name: c.Name, Reason: reason, Until: until})
-			continue
-		}
-		one := Party{ID: string(c.ID), Pairs: [][2]string{p.pair}}
-		if !until.IsZero() {
-			one.Permitted = []Range{{p.now.Add(-time.Hour), until}}
-		}
-		p.people[c.ID] = c
-		p.interpreters = append(p.interpreters, one)
-		seated = append(seated, c.ID)
+	if seated, err = s.readInterpreters(ctx, tx, p, candidates, seated); err != nil {
+		return err
 	}
 	if p.hours, err = availabilities(ctx, tx, seated); err != nil {
 		return err
@@ -193,17 +176,10 @@ func (s *Service) gather(ctx context.Context, tx *audit.Tx, p *plan, candidates 
 		}
 		p.parties = append(p.parties, p.fill(one, taken[id]))
 	}
-	for i := range p.interpreters {
-		p.interpreters[i] = p.fill(p.interpreters[i], taken[identity.PersonID(p.interpreters[i].ID)])
+	for i := range p.helpers {
+		p.helpers[i] = p.fill(p.helpers[i], taken[identity.PersonID(p.helpers[i].ID)])
 	}
 	return nil
-}
-
-func (s *Service) qualified(ctx context.Context, tx *audit.Tx, p *plan, id identity.PersonID) (bool, string, time.Time, error) {
-	if p.pair == ([2]string{}) {
-		return false, "interpreter:no-common-pair", time.Time{}, nil
-	}
-	return s.scope.Qualified(ctx, tx, id, p.pair, interpretMode, p.from)
 }
 
 // fill adds hours and what is taken to a party.
@@ -274,7 +250,7 @@ func permitted(spans []credentialing.Span) []Range {
 func (p *plan) query(from, to time.Time, grid time.Duration) Query {
 	q := Query{From: from, To: to, Duration: p.duration, Grid: grid, GridZone: p.zones[p.anchor()], Now: p.now}
 	if p.interpreted {
-		q.Interpret = &Interpretation{Between: p.pair}
+		q.Interpret = &Interpretation{Between: p.pair, Pivots: p.pivots, Team: p.team()}
 	}
 	return q
 }
@@ -290,21 +266,15 @@ func (p *plan) anchor() identity.PersonID {
 
 // check tells whether everybody can at one start, and who interprets. What refuses
 // is a *Refusal, or ErrSlotTaken when nothing but other seats is in the way.
-func (p *plan) check(start time.Time) (interpreter identity.PersonID, err error) {
-	if p.interpreted && p.duration > aloneLimit {
-		return "", &Refusal{Limit: LimitInterpreter, Reasons: []string{"interpreter:alone"}, Lead: "interpreter:alone"}
-	}
-	s, err := newSearch(p.query(start, start.Add(p.duration), time.Second), p.parties, p.interpreters)
+func (p *plan) check(start time.Time) (crew []chair, err error) {
+	s, err := newSearch(p.query(start, start.Add(p.duration), time.Second), p.parties, p.helpers)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if found := s.found(); len(found) == 1 {
-		if p.interpreted {
-			interpreter = identity.PersonID(found[0].Interpreters[0])
-		}
-		return interpreter, nil
+		return p.crewOf(found[0]), nil
 	}
-	return "", p.refusal(s)
+	return nil, p.refusal(s)
 }
 
 // refusal names the weightiest limit of a search for one start that found none.
@@ -321,10 +291,8 @@ func (p *plan) refusal(s *search) error {
 			return ErrSlotTaken
 		}
 	}
-	for _, o := range s.interpreters {
-		if o.without(limitBusy).count() > 0 {
-			return ErrSlotTaken
-		}
+	if s.interpretedIfIdle() {
+		return ErrSlotTaken
 	}
 	return p.refuse(LimitInterpreter, "", s.q.From)
 }
@@ -345,9 +313,7 @@ func (p *plan) refuse(limit LimitKind, person identity.PersonID, from time.Time)
 			}
 		}
 		slices.Sort(r.Reasons)
-		if p.pair == ([2]string{}) {
-			r.Lead = "interpreter:no-common-pair"
-		}
+		r.Lead = p.lack()
 	}
 	return r
 }

@@ -130,11 +130,11 @@ func (s *Service) Reschedule(ctx context.Context, actor identity.Actor, req Move
 }
 
 func (s *Service) reschedule(ctx context.Context, tx *audit.Tx, actor identity.Actor, a Appointment, start time.Time, candidates []identity.Person) (Appointment, error) {
-	p, interpreter, err := s.planMove(ctx, tx, actor, a, start, candidates)
+	p, crew, err := s.planMove(ctx, tx, actor, a, start, candidates)
 	if err != nil {
 		return a, err
 	}
-	drawn, err := s.draft(ctx, tx, actor, p, a.ID, start, interpreter)
+	drawn, err := s.draft(ctx, tx, actor, p, a.ID, start, crew)
 	if err != nil {
 		return a, err
 	}
@@ -149,7 +149,7 @@ func (s *Service) reschedule(ctx context.Context, tx *audit.Tx, actor identity.A
 		}
 		next.Seats = append(next.Seats, seat)
 	}
-	if next.State, err = a.afterMove(interpreter != ""); err != nil {
+	if next.State, err = a.afterMove(len(crew) > 0); err != nil {
 		return a, err
 	}
 	if err := release(ctx, tx, a, gone); err != nil {
@@ -208,31 +208,29 @@ func (a Appointment) afterMove(interpreted bool) (State, error) {
 
 // planMove plans the appointment at another start, with the interpreter who has the
 // seat or, if that one cannot, with any.
-func (s *Service) planMove(ctx context.Context, tx *audit.Tx, actor identity.Actor, a Appointment, start time.Time, candidates []identity.Person) (*plan, identity.PersonID, error) {
-	tries := []identity.PersonID{""}
-	for _, seat := range a.Seats {
-		if seat.Role == RoleInterpreter && !seat.Released {
-			tries = []identity.PersonID{seat.Person, ""}
-		}
+func (s *Service) planMove(ctx context.Context, tx *audit.Tx, actor identity.Actor, a Appointment, start time.Time, candidates []identity.Person) (*plan, []chair, error) {
+	tries := [][]identity.PersonID{nil}
+	if had := a.interpreters(); had != nil {
+		tries = [][]identity.PersonID{had, nil}
 	}
 	var last error
 	for _, pinned := range tries {
-		w := planned{ref: a.Case, kind: a.Kind, specialist: a.specialist(), duration: a.Duration, interpreter: pinned, from: start, to: start.Add(a.Duration)}
+		w := planned{ref: a.Case, kind: a.Kind, specialist: a.specialist(), duration: a.Duration, interpreters: pinned, from: start, to: start.Add(a.Duration)}
 		p, err := s.plan(ctx, tx, actor, w, candidates)
 		if err != nil {
-			return nil, "", err
+			return nil, nil, err
 		}
 		p.forget(a, false)
-		interpreter, err := p.check(start)
+		crew, err := p.check(start)
 		if err == nil {
-			return p, interpreter, nil
+			return p, crew, nil
 		}
 		if !impossible(err) {
-			return nil, "", err
+			return nil, nil, err
 		}
 		last = err
 	}
-	return nil, "", last
+	return nil, nil, last
 }
 
 // moveTaken is what is free instead of a start that was taken.

@@ -25,6 +25,10 @@ type SearchAnswer struct {
 	// Interpreted is the language pair that an interpreter carries; zero if everybody
 	// shares a language.
 	Interpreted [2]string
+	// Team is how many take turns on each leg; Relays says, when nobody may carry the
+	// pair directly, through which languages two could.
+	Team   int
+	Relays []RelayNote
 	// WhyNot names, when there is no slot, the smallest set of limits that binds.
 	WhyNot []Reason
 	// Cuts names, when there are slots, the limits that keep further starts away and
@@ -47,6 +51,7 @@ type Slot struct {
 	Duration    time.Duration
 	Parties     []SlotParty
 	Interpreted [2]string // zero without interpreter
+	Pivot       string    // of a relay; "" is direct
 }
 
 // End is the instant at which the slot ends.

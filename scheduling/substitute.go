@@ -35,14 +35,14 @@ const (
 // Proposal is one way in which an appointment could take place, permitted when it was
 // asked. It is no promise: carrying it out judges anew.
 type Proposal struct {
-	Change      Substitution
-	Kind        Kind
-	Start       time.Time
-	Specialist  identity.PersonID // "" for Alone
-	Name        string            // of the specialist
-	Physician   identity.PersonID // local physician
-	Interpreter identity.PersonID // "" if nobody interprets
-	Interprets  string            // name of the interpreter
+	Change       Substitution
+	Kind         Kind
+	Start        time.Time
+	Specialist   identity.PersonID   // "" for Alone
+	Name         string              // of the specialist
+	Physician    identity.PersonID   // local physician
+	Interpreters []identity.PersonID // none if nobody interprets
+	Interprets   string              // their names
 }
 
 const (
@@ -93,11 +93,11 @@ func (s *Service) whoElse(ctx context.Context) (interpreters, specialists []iden
 func (s *Service) proposals(ctx context.Context, tx *audit.Tx, actor identity.Actor, a Appointment, interpreters, specialists []identity.Person) ([]Proposal, error) {
 	var out []Proposal
 	same := func(change Substitution, kind Kind, specialist identity.PersonID) error {
-		p, interpreter, err := s.fits(ctx, tx, actor, a, kind, specialist, a.StartAt, interpreters)
+		p, crew, err := s.fits(ctx, tx, actor, a, kind, specialist, a.StartAt, interpreters)
 		if err != nil || p == nil {
 			return err
 		}
-		out = append(out, p.proposal(change, a.StartAt, interpreter))
+		out = append(out, p.proposal(change, a.StartAt, crew))
 		return nil
 	}
 	who := a.specialist()
@@ -146,36 +146,30 @@ func (s *Service) proposals(ctx context.Context, tx *audit.Tx, actor identity.Ac
 // fits plans the appointment with a specialist at a start. No plan: it is not
 // possible. The interpreter who has the seat is kept where that is possible.
 func (s *Service) fits(ctx context.Context, tx *audit.Tx, actor identity.Actor, a Appointment, kind Kind, specialist identity.PersonID,
-	start time.Time, interpreters []identity.Person) (*plan, identity.PersonID, error) {
-	kept := identity.PersonID("")
-	for _, seat := range a.Seats {
-		if seat.Role == RoleInterpreter && !seat.Released {
-			kept = seat.Person
-		}
-	}
-	tries := []identity.PersonID{kept}
-	if kept != "" {
-		tries = append(tries, "")
+	start time.Time, interpreters []identity.Person) (*plan, []chair, error) {
+	tries := [][]identity.PersonID{a.interpreters()}
+	if tries[0] != nil {
+		tries = append(tries, nil)
 	}
 	for _, pinned := range tries {
-		w := planned{ref: a.Case, kind: kind, specialist: specialist, duration: a.Duration, interpreter: pinned, from: start, to: start.Add(a.Duration)}
+		w := planned{ref: a.Case, kind: kind, specialist: specialist, duration: a.Duration, interpreters: pinned, from: start, to: start.Add(a.Duration)}
 		p, err := s.plan(ctx, tx, actor, w, interpreters)
 		if impossible(err) {
-			return nil, "", nil
+			return nil, nil, nil
 		}
 		if err != nil {
-			return nil, "", err
+			return nil, nil, err
 		}
 		p.forget(a, start.Equal(a.StartAt))
-		interpreter, err := p.check(start)
+		crew, err := p.check(start)
 		switch {
 		case err == nil:
-			return p, interpreter, nil
+			return p, crew, nil
 		case !impossible(err):
-			return nil, "", err
+			return nil, nil, err
 		}
 	}
-	return nil, "", nil
+	return nil, nil, nil
 }
 
 // impossible tells whether an error says that a visit cannot be, rather than that
@@ -193,7 +187,7 @@ var always = Hours{Zone: "UTC", Rules: []Rule{{Freq: Weekly, Days: []Weekday{Mon
 // same time, who sits there already has agreed to the hour: their hours and notice
 // count no more.
 func (p *plan) forget(a Appointment, sameTime bool) {
-	for _, list := range [][]Party{p.parties, p.interpreters} {
+	for _, list := range [][]Party{p.parties, p.helpers} {
 		for i := range list {
 			seat, seated := a.Seat(identity.PersonID(list[i].ID))
 			if !seated {
@@ -208,9 +202,16 @@ func (p *plan) forget(a Appointment, sameTime bool) {
 	}
 }
 
-func (p *plan) proposal(change Substitution, start time.Time, interpreter identity.PersonID) Proposal {
-	return Proposal{Change: change, Kind: p.kind, Start: start, Specialist: p.specialist, Name: p.people[p.specialist].Name,
-		Physician: p.facts.LocalPhysician, Interpreter: interpreter, Interprets: p.people[interpreter].Name}
+func (p *plan) proposal(change Substitution, start time.Time, crew []chair) Proposal {
+	out := Proposal{Change: change, Kind: p.kind, Start: start, Specialist: p.specialist, Name: p.people[p.specialist].Name,
+		Physician: p.facts.LocalPhysician}
+	var names []string
+	for _, c := range crew {
+		out.Interpreters = append(out.Interpreters, c.person)
+		names = append(names, p.people[c.person].Name)
+	}
+	out.Interprets = strings.Join(names, ", ")
+	return out
 }
 
 // nearest is the start nearest to the appointment's at which its people can meet.
@@ -228,7 +229,7 @@ func (s *Service) nearest(ctx context.Context, tx *audit.Tx, actor identity.Acto
 		return nil, err
 	}
 	p.forget(a, false)
-	search, err := newSearch(p.query(p.from, p.to, defaultGrid), p.parties, p.interpreters)
+	search, err := newSearch(p.query(p.from, p.to, defaultGrid), p.parties, p.helpers)
 	if err != nil {
 		return nil, err
 	}
@@ -239,11 +240,7 @@ func (s *Service) nearest(ctx context.Context, tx *audit.Tx, actor identity.Acto
 	best := slices.MinFunc(found, func(x, y Found) int {
 		return cmp.Or(cmp.Compare(x.Start.Sub(a.StartAt).Abs(), y.Start.Sub(a.StartAt).Abs()), x.Start.Compare(y.Start))
 	})
-	interpreter := identity.PersonID("")
-	if p.interpreted {
-		interpreter = identity.PersonID(best.Interpreters[0])
-	}
-	return []Proposal{p.proposal(OtherTime, best.Start, interpreter)}, nil
+	return []Proposal{p.proposal(OtherTime, best.Start, p.crewOf(best))}, nil
 }
 
 // mayStayAlone tells whether the local physician may see the patient without the
@@ -327,14 +324,14 @@ func (s *Service) Substitute(ctx context.Context, actor identity.Actor, req Subs
 		if !slices.Contains([]Substitution{SamePeople, OtherSpecialist, OtherTime, Narrower}, req.Change) || !known(specialist) || !start.After(tx.Now()) {
 			return fmt.Errorf("%w: substitution %q", ErrInvalidRequest, req.Change)
 		}
-		p, interpreter, err := s.fits(ctx, tx, actor, a, kind, specialist, start, interpreters)
+		p, crew, err := s.fits(ctx, tx, actor, a, kind, specialist, start, interpreters)
 		if err != nil {
 			return err
 		}
 		if p == nil {
 			return ErrSlotTaken // it was possible when it was proposed
 		}
-		drawn, err := s.draft(ctx, tx, actor, p, a.ID, start, interpreter)
+		drawn, err := s.draft(ctx, tx, actor, p, a.ID, start, crew)
 		if err != nil {
 			return err
 		}
@@ -362,7 +359,9 @@ func (s *Service) rebook(ctx context.Context, tx *audit.Tx, actor identity.Actor
 			next.Seats = append(next.Seats, seat)
 			continue
 		}
-		i := slices.IndexFunc(drawn.Seats, func(d Seat) bool { return d.Person == seat.Person && d.Role == seat.Role && d.Pair == seat.Pair })
+		i := slices.IndexFunc(drawn.Seats, func(d Seat) bool {
+			return d.Person == seat.Person && d.Role == seat.Role && d.Pair == seat.Pair && d.Leg == seat.Leg
+		})
 		if i < 0 || moved {
 			seat.Released = true
 			gone = append(gone, seat)

@@ -104,7 +104,7 @@ func TestSuspensionProposesTheColleagueWhereSheCan(t *testing.T) {
 			t.Fatal(err)
 		}
 		if slices.ContainsFunc(list, func(p Proposal) bool {
-			return p.Change == OtherSpecialist && p.Specialist == zhao && p.Start.Equal(a.StartAt) && p.Interpreter == w.layla
+			return p.Change == OtherSpecialist && p.Specialist == zhao && p.Start.Equal(a.StartAt) && slices.Equal(p.Interpreters, []identity.PersonID{w.layla})
 		}) {
 			proposed++
 		}
