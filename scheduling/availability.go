@@ -51,7 +51,24 @@ type Rule struct {
 type Override struct {
 	Date    Date        `json:"date"`
 	Windows [][2]Minute `json:"windows"`
+	// Later: of a time that the clock shows twice on this date the second is meant;
+	// otherwise the first.
+	Later bool `json:"later,omitempty"`
 }
+
+// Trip is a stay on another clock, from the first to the last date, both inclusive.
+// On these dates the rules without a zone of their own, and the overrides, are read on
+// the clock there.
+type Trip struct {
+	From  Date   `json:"from"`
+	Until Date   `json:"until"`
+	Zone  string `json:"zone"`
+	// Windows, if there are any, are the hours of each day there, instead of those of
+	// the rules.
+	Windows [][2]Minute `json:"windows,omitempty"`
+}
+
+func (t Trip) covers(d Date) bool { return d >= t.From && d <= t.Until }
 
 // Hours are the civil part of an availability: when somebody publishes to be there.
 type Hours struct {
@@ -59,6 +76,7 @@ type Hours struct {
 	Rules     []Rule     `json:"rules,omitempty"`
 	Exdates   []Date     `json:"exdates,omitempty"` // rule windows that start then are dropped
 	Overrides []Override `json:"overrides,omitempty"`
+	Trips     []Trip     `json:"trips,omitempty"` // no two on one date
 }
 
 // Availability is when a person may be booked. A person without rules is closed.
@@ -87,6 +105,7 @@ func PatientHours(zone string) Availability {
 const (
 	maxRules     = 200  // rules a person may publish
 	maxDates     = 1000 // dates, exdates or overrides
+	maxTrips     = 100
 	maxBuffer    = 4 * time.Hour
 	maxDayWindow = 24 // windows of one override
 )
@@ -134,6 +153,31 @@ func (h Hours) validate() error {
 		for _, w := range o.Windows {
 			if !w[0].valid() || !w[1].valid() {
 				return fmt.Errorf("%w: override %s: time outside 00:00 to 24:00", ErrInvalidAvailability, o.Date)
+			}
+		}
+	}
+	return h.validateTrips()
+}
+
+func (h Hours) validateTrips() error {
+	if len(h.Trips) > maxTrips {
+		return fmt.Errorf("%w: too many trips", ErrInvalidAvailability)
+	}
+	for i, t := range h.Trips {
+		if _, err := LoadZone(t.Zone); err != nil {
+			return fmt.Errorf("%w: trip %d: %w", ErrInvalidAvailability, i+1, err)
+		}
+		if t.Until < t.From || t.Until-t.From > maxDates || len(t.Windows) > maxDayWindow {
+			return fmt.Errorf("%w: trip from %s until %s", ErrInvalidAvailability, t.From, t.Until)
+		}
+		for _, w := range t.Windows {
+			if !w[0].valid() || !w[1].valid() {
+				return fmt.Errorf("%w: trip from %s: time outside 00:00 to 24:00", ErrInvalidAvailability, t.From)
+			}
+		}
+		for _, o := range h.Trips[:i] {
+			if t.From <= o.Until && o.From <= t.Until {
+				return fmt.Errorf("%w: two trips on one date, from %s and from %s", ErrInvalidAvailability, o.From, t.From)
 			}
 		}
 	}

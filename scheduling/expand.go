@@ -46,34 +46,54 @@ func (h Hours) windows(from, to int64) ([]span, error) {
 	for _, d := range h.Exdates {
 		dropped[d] = true
 	}
+	home, err := e.clock(h.Zone)
+	if err != nil {
+		return nil, err
+	}
+	away, err := e.away(h.Trips)
+	if err != nil {
+		return nil, err
+	}
 	for _, r := range h.Rules {
-		zone := r.Zone
-		if zone == "" {
-			zone = h.Zone
-		}
-		c, err := e.clock(zone)
-		if err != nil {
-			return nil, err
+		c := home
+		if r.Zone != "" {
+			if c, err = e.clock(r.Zone); err != nil {
+				return nil, err
+			}
 		}
 		for d := range r.dates(e.firstDate(c), e.lastDate(c)) {
-			if !overridden[d] && !dropped[d] {
-				e.add(c, d, r.Start, r.End, r.Gap)
+			if overridden[d] || dropped[d] {
+				continue
+			}
+			at := c
+			if i := tripOn(h.Trips, d); i >= 0 && r.Zone == "" {
+				if len(h.Trips[i].Windows) > 0 {
+					continue
+				}
+				at = away[i]
+			}
+			e.add(at, d, r.Start, r.End, r.Gap, false)
+		}
+	}
+	for i, t := range h.Trips {
+		for d := max(t.From, e.firstDate(away[i])); d <= min(t.Until, e.lastDate(away[i])) && len(t.Windows) > 0; d++ {
+			for _, w := range t.Windows {
+				if !overridden[d] && !dropped[d] {
+					e.add(away[i], d, w[0], w[1], Clip, false)
+				}
 			}
 		}
 	}
-	if len(h.Overrides) > 0 {
-		c, err := e.clock(h.Zone)
-		if err != nil {
-			return nil, err
+	for _, o := range h.Overrides {
+		c := home
+		if i := tripOn(h.Trips, o.Date); i >= 0 {
+			c = away[i]
 		}
-		first, last := e.firstDate(c), e.lastDate(c)
-		for _, o := range h.Overrides {
-			if o.Date < first || o.Date > last {
-				continue
-			}
-			for _, w := range o.Windows {
-				e.add(c, o.Date, w[0], w[1], Clip)
-			}
+		if o.Date < e.firstDate(c) || o.Date > e.lastDate(c) {
+			continue
+		}
+		for _, w := range o.Windows {
+			e.add(c, o.Date, w[0], w[1], Clip, o.Later)
 		}
 	}
 	return mergeSpans(e.spans), nil
@@ -100,6 +120,24 @@ func (e *expansion) clock(zone string) (clock, error) {
 	return c, nil
 }
 
+// away are the clocks of trips, one each.
+func (e *expansion) away(trips []Trip) ([]clock, error) {
+	out := make([]clock, len(trips))
+	for i, t := range trips {
+		c, err := e.clock(t.Zone)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = c
+	}
+	return out, nil
+}
+
+// tripOn is the index of the trip on a date, -1 if there is none.
+func tripOn(trips []Trip, d Date) int {
+	return slices.IndexFunc(trips, func(t Trip) bool { return t.covers(d) })
+}
+
 func (e *expansion) firstDate(c clock) Date {
 	return Date(floorDiv(e.from+c[0].off, daySeconds)) - expansionDays
 }
@@ -108,13 +146,17 @@ func (e *expansion) lastDate(c clock) Date {
 	return Date(floorDiv(e.to+c[len(c)-1].off, daySeconds)) + expansionDays
 }
 
-func (e *expansion) add(c clock, d Date, start, end Minute, gap Gap) {
+func (e *expansion) add(c clock, d Date, start, end Minute, gap Gap, later bool) {
 	last := d
 	if end <= start {
 		last++
 	}
 	wall := Wall{d, start}.seconds()
-	s := span{c.resolve(wall), c.resolve(Wall{last, end}.seconds())}
+	resolve := c.resolve
+	if later {
+		resolve = c.resolveLater
+	}
+	s := span{resolve(wall), resolve(Wall{last, end}.seconds())}
 	if gap == Skip && !c.occurs(wall, s.start) {
 		return
 	}

@@ -43,18 +43,22 @@ func saveAvailability(ctx context.Context, tx *audit.Tx, person identity.PersonI
 	if err != nil {
 		return err
 	}
+	trips, err := jsonList(a.Trips)
+	if err != nil {
+		return err
+	}
 	// Version 0 is inserted, any other must be the one that stands.
 	tag, err := tx.Exec(ctx, `
-		insert into availability as had (person_id, zone, rules, overrides, exdates, buffer_before, buffer_after,
+		insert into availability as had (person_id, zone, rules, overrides, exdates, trips, buffer_before, buffer_after,
 			min_notice, max_ahead, version, changed_at)
-		select @person, @zone, @rules, @overrides, @exdates, @before, @after, @notice, @ahead, 1, @now
+		select @person, @zone, @rules, @overrides, @exdates, @trips, @before, @after, @notice, @ahead, 1, @now
 		where @version::int = 0 or exists (select from availability where person_id = @person and version = @version)
 		on conflict on constraint availability_pkey do update
-		set zone = excluded.zone, rules = excluded.rules, overrides = excluded.overrides, exdates = excluded.exdates,
+		set zone = excluded.zone, rules = excluded.rules, overrides = excluded.overrides, exdates = excluded.exdates, trips = excluded.trips,
 			buffer_before = excluded.buffer_before, buffer_after = excluded.buffer_after, min_notice = excluded.min_notice,
 			max_ahead = excluded.max_ahead, version = had.version + 1, changed_at = excluded.changed_at
 		where had.version = @version`,
-		pgx.StrictNamedArgs{"person": string(person), "zone": a.Zone, "rules": rules, "overrides": overrides, "exdates": exdates,
+		pgx.StrictNamedArgs{"person": string(person), "zone": a.Zone, "rules": rules, "overrides": overrides, "exdates": exdates, "trips": trips,
 			"before": a.BufferBefore, "after": a.BufferAfter, "notice": a.MinNotice, "ahead": a.MaxAhead, "version": a.Version, "now": tx.Now()})
 	if err != nil {
 		return err
@@ -67,7 +71,7 @@ func saveAvailability(ctx context.Context, tx *audit.Tx, person identity.PersonI
 
 func availabilities(ctx context.Context, tx *audit.Tx, people []identity.PersonID) (map[identity.PersonID]Availability, error) {
 	rows, err := tx.Query(ctx, `
-		select person_id, zone, rules, overrides, exdates, buffer_before, buffer_after, min_notice, max_ahead, version
+		select person_id, zone, rules, overrides, exdates, trips, buffer_before, buffer_after, min_notice, max_ahead, version
 		from availability
 		where person_id = any($1)`, strs(people))
 	if err != nil {
@@ -76,11 +80,11 @@ func availabilities(ctx context.Context, tx *audit.Tx, people []identity.PersonI
 	out := make(map[identity.PersonID]Availability, len(people))
 	var person string
 	var a Availability
-	var rules, overrides, exdates []byte
-	_, err = pgx.ForEachRow(rows, []any{&person, &a.Zone, &rules, &overrides, &exdates, &a.BufferBefore, &a.BufferAfter, &a.MinNotice,
+	var rules, overrides, exdates, trips []byte
+	_, err = pgx.ForEachRow(rows, []any{&person, &a.Zone, &rules, &overrides, &exdates, &trips, &a.BufferBefore, &a.BufferAfter, &a.MinNotice,
 		&a.MaxAhead, &a.Version}, func() error {
 		one := a
-		if err := errors.Join(json.Unmarshal(rules, &one.Rules), json.Unmarshal(overrides, &one.Overrides), json.Unmarshal(exdates, &one.Exdates)); err != nil {
+		if err := errors.Join(json.Unmarshal(rules, &one.Rules), json.Unmarshal(overrides, &one.Overrides), json.Unmarshal(exdates, &one.Exdates), json.Unmarshal(trips, &one.Trips)); err != nil {
 			return fmt.Errorf("availability of %s: %w", person, err)
 		}
 		out[identity.PersonID(person)] = one

@@ -131,6 +131,17 @@ func (c clock) resolve(wall int64) int64 {
 	return wall - last.off
 }
 
+// resolveLater is resolve, but the last instant of a wall time that comes twice.
+func (c clock) resolveLater(wall int64) int64 {
+	at := c.resolve(wall)
+	for _, r := range c {
+		if t := wall - r.off; t >= r.start && t < r.end {
+			at = max(at, t)
+		}
+	}
+	return at
+}
+
 // occurs tells whether the clock reads exactly wall at its resolved instant.
 func (c clock) occurs(wall, at int64) bool {
 	for _, r := range c {
