@@ -184,6 +184,7 @@ func (c *Cluster) Stop() {
 			c.signal(syscall.SIGQUIT)
 			<-c.done
 		}
+		_ = os.Remove(c.run) // empty by now, unless PostgreSQL was killed
 		c.release()
 	})
 }

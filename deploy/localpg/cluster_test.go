@@ -3,6 +3,7 @@ package localpg_test
 import (
 	"context"
 	"errors"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -58,7 +59,18 @@ func TestSecondStartKeepsTheData(t *testing.T) {
 	base := baseDir(t)
 	c := start(t, base)
 	exec1(t, c.OwnerURL(), "create table kept (n int)")
+	u, err := url.Parse(c.OwnerURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sockets := u.Query().Get("host")
+	if _, err := os.Stat(sockets); err != nil {
+		t.Fatal(err)
+	}
 	c.Stop()
+	if _, err := os.Stat(sockets); !os.IsNotExist(err) {
+		t.Errorf("the directory of the sockets stays behind: %v", err)
+	}
 	c = start(t, base)
 	exec1(t, c.OwnerURL(), "select n from kept")
 }
