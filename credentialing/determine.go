@@ -98,18 +98,7 @@ func (s *Service) Determine(ctx context.Context, tx *audit.Tx, actor identity.Ac
 	if err := insertDetermination(ctx, tx, d, ask.Case.Organization); err != nil {
 		return Determination{}, err
 	}
-	ev := actor.Event("scope.determined")
-	ev.Determination = string(d.ID)
-	ev.Objects = map[string]string{"person": string(ask.Person)}
-	if ask.Case.Case != "" {
-		ev.Objects["case"] = ask.Case.Case
-	}
-	ev.Hashes = map[string]string{"determination": fmt.Sprintf("%x", d.Hash)}
-	ev.Reason = string(d.Decision)
-	if len(ask.Case.Places) > 0 {
-		ev.Jurisdiction = ask.Case.Places[0]
-	}
-	tx.Append(ev)
+	tx.Append(determined(actor, ask, d))
 	return d, nil
 }
 
@@ -164,42 +153,11 @@ func (s *Service) SpansFor(ctx context.Context, tx *audit.Tx, ask Ask, from, to 
 		return nil, nil
 	}
 	ask.At, ask.Through = from, time.Time{}
-	if err := ask.check(); err != nil {
-		return nil, err
-	}
-	d, err := s.load(ctx, tx, tx.Now(), ask)
+	f, err := s.ReadFiles(ctx, tx, ask)
 	if err != nil {
 		return nil, err
 	}
-	held, ok := d.people[ask.Person]
-	if !ok {
-		return nil, fmt.Errorf("person: %w", ErrNotFound)
-	}
-	var out []Span
-	cuts := d.changes(ask, from, to)
-	for _, cut := range s.current.Load().cuts {
-		if cut.After(from) && cut.Before(to) {
-			cuts = append(cuts, cut)
-		}
-	}
-	slices.SortFunc(cuts, time.Time.Compare)
-	cuts = slices.CompactFunc(cuts, time.Time.Equal)
-	for i, at := range cuts {
-		end := to
-		if i+1 < len(cuts) {
-			end = cuts[i+1]
-		}
-		ask.At = at
-		q := s.compose(ask, d, tx.Now())
-		for _, sp := range Spans(q, *held, at, end) {
-			if n := len(out); n > 0 && out[n-1].Determination.sameAnswer(sp.Determination) {
-				out[n-1].To = sp.To
-				continue
-			}
-			out = append(out, sp)
-		}
-	}
-	return out, nil
+	return f.Spans(ask, from, to)
 }
 
 // Replay evaluates a stored determination again under the editions that decided it.

@@ -43,11 +43,29 @@ func (s *Service) loadTable(ctx context.Context, tx *audit.Tx) error {
 
 // freshRules sees to it that an edition that was published elsewhere decides too.
 func (s *Service) freshRules(ctx context.Context, tx *audit.Tx) error {
-	var last *time.Time
-	if err := tx.QueryRow(ctx, `select max(published_at) from pack_edition where published_by is not null`).Scan(&last); err != nil {
+	var b pgx.Batch
+	last := queueRules(&b)
+	if err := tx.SendBatch(ctx, &b).Close(); err != nil {
 		return mapped("look for editions", err)
 	}
-	if orZero(last).Equal(s.current.Load().last()) {
+	return s.useRules(ctx, tx, *last)
+}
+
+// queueRules queues the question when an edition was last published.
+func queueRules(b *pgx.Batch) *time.Time {
+	at := new(time.Time)
+	b.Queue(`select max(published_at) from pack_edition where published_by is not null`).QueryRow(func(row pgx.Row) error {
+		var last *time.Time
+		err := row.Scan(&last)
+		*at = orZero(last)
+		return err
+	})
+	return at
+}
+
+// useRules sees to it that the editions published until then are in use.
+func (s *Service) useRules(ctx context.Context, tx *audit.Tx, last time.Time) error {
+	if last.Equal(s.current.Load().last()) {
 		return nil
 	}
 	return s.loadTable(ctx, tx)

@@ -39,6 +39,17 @@ type claimed struct {
 
 // credentialsOf reads several people with one query a table.
 func (s *Service) credentialsOf(ctx context.Context, tx *audit.Tx, knownAt time.Time, people ...identity.PersonID) (map[identity.PersonID]*Credentials, error) {
+	var b pgx.Batch
+	held := s.queueCredentials(&b, knownAt, people...)
+	if err := tx.SendBatch(ctx, &b).Close(); err != nil {
+		return nil, mapped("read credentials", err)
+	}
+	return held(), nil
+}
+
+// queueCredentials queues the questions of credentialsOf, one a table; what it returns
+// gives the answer once the batch has been read.
+func (s *Service) queueCredentials(b *pgx.Batch, knownAt time.Time, people ...identity.PersonID) func() map[identity.PersonID]*Credentials {
 	ids := make([]string, 0, len(people))
 	for _, p := range people {
 		if p != "" {
@@ -47,54 +58,46 @@ func (s *Service) credentialsOf(ctx context.Context, tx *audit.Tx, knownAt time.
 	}
 	args := pgx.StrictNamedArgs{"people": ids, "known": knownAt}
 	out := map[identity.PersonID]*Credentials{}
-	rows, err := tx.Query(ctx, `
+	b.Queue(`
 		select p.id, p.home, p.languages, (
 			select max(x.checked_at) from exclusion_check x where x.person_id = p.id and x.recorded_at <= @known)
 		from person p
-		where p.id = any(@people::uuid[])`, args)
-	if err != nil {
-		return nil, mapped("read people", err)
-	}
-	_, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
-		c := &Credentials{List: []Held{}, Exclusions: []Exclusion{}}
-		var languages []string
-		if err := row.Scan(&c.Person, &c.Home, &languages, &c.ExclusionCheckedAt); err != nil {
-			return struct{}{}, err
-		}
-		if c.ExclusionCheckedAt != nil {
-			at := c.ExclusionCheckedAt.UTC()
-			c.ExclusionCheckedAt = &at
-		}
-		c.Languages = baseLanguages(languages)
-		out[c.Person] = c
-		return struct{}{}, nil
+		where p.id = any(@people::uuid[])`, args).Query(func(rows pgx.Rows) error {
+		_, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
+			c := &Credentials{List: []Held{}, Exclusions: []Exclusion{}}
+			var languages []string
+			if err := row.Scan(&c.Person, &c.Home, &languages, &c.ExclusionCheckedAt); err != nil {
+				return struct{}{}, err
+			}
+			if c.ExclusionCheckedAt != nil {
+				at := c.ExclusionCheckedAt.UTC()
+				c.ExclusionCheckedAt = &at
+			}
+			c.Languages = baseLanguages(languages)
+			out[c.Person] = c
+			return struct{}{}, nil
+		})
+		return err
 	})
-	if err != nil {
-		return nil, mapped("read people", err)
-	}
-	list, err := selectHeld(ctx, tx, args)
-	if err != nil {
-		return nil, err
-	}
-	statuses, err := selectStatuses(ctx, tx, args)
-	if err != nil {
-		return nil, err
-	}
-	for _, h := range list {
-		c, ok := out[h.person]
-		if !ok {
-			continue
+	var list []claimed
+	queueHeld(b, args, &list)
+	statuses := map[string][]StatusFrom{}
+	queueStatuses(b, args, statuses)
+	s.queueExclusions(b, args, out)
+	return func() map[identity.PersonID]*Credentials {
+		for _, h := range counting(list) {
+			c, ok := out[h.person]
+			if !ok {
+				continue
+			}
+			h.Held.Status = statuses[h.Held.ID]
+			if h.Held.Status == nil {
+				h.Held.Status = []StatusFrom{}
+			}
+			c.List = append(c.List, h.Held)
 		}
-		h.Held.Status = statuses[h.Held.ID]
-		if h.Held.Status == nil {
-			h.Held.Status = []StatusFrom{}
-		}
-		c.List = append(c.List, h.Held)
+		return out
 	}
-	if err := s.selectExclusions(ctx, tx, args, out); err != nil {
-		return nil, err
-	}
-	return out, nil
 }
 
 // baseLanguages are the languages without region or script: what two people share.
@@ -111,8 +114,8 @@ func baseLanguages(tags []string) []string {
 // version, or the current claim where none is approved. A later approved version
 // that begins after an earlier one is a renewal and stands beside it; one that does
 // not begin later corrects it and stands in its place.
-func selectHeld(ctx context.Context, tx *audit.Tx, args pgx.StrictNamedArgs) ([]claimed, error) {
-	rows, err := tx.Query(ctx, `
+func queueHeld(b *pgx.Batch, args pgx.StrictNamedArgs, into *[]claimed) {
+	b.Queue(`
 		select c.id, c.person_id, c.kind, c.issuer, c.number, coalesce(c.jurisdiction, ''), c.via, c.compact_principal,
 			cl.id, cl.content, cl.known @> @known::timestamptz, v.method, v.asked_at, v.verifier_id, v.next_due, lower(v.known),
 			coalesce(encode(v.evidence_sha256, 'hex'), '')
@@ -125,45 +128,47 @@ func selectHeld(ctx context.Context, tx *audit.Tx, args pgx.StrictNamedArgs) ([]
 			order by v.asked_at desc, v.id desc
 			limit 1) v on true
 		where c.person_id = any(@people::uuid[]) and c.recorded_at <= @known and (v.method is not null or cl.known @> @known::timestamptz)
-		order by c.id, cl.id`, args)
-	if err != nil {
-		return nil, mapped("read credentials", err)
-	}
-	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (claimed, error) {
-		var h claimed
-		var content []byte
-		var evidence string
-		var method, verifier *string
-		var asked, due, approved *time.Time
-		err := row.Scan(&h.ID, &h.person, &h.Kind, &h.Issuer, &h.Number, &h.Jurisdiction, &h.Via, &h.CompactPrincipal,
-			&h.Version, &content, &h.current, &method, &asked, &verifier, &due, &approved, &evidence)
-		if err != nil {
-			return h, err
-		}
-		var c Claim
-		if err := json.Unmarshal(content, &c); err != nil {
-			return h, err
-		}
-		h.Type, h.ValidFrom, h.ValidTo, h.Timezone, h.Facility = c.Type, c.ValidFrom, c.ValidTo, c.Timezone, c.Facility
-		h.Activities, h.Territories, h.Pair, h.Modes = c.Activities, c.Territories, c.Pair, c.Modes
-		h.Currency, h.PerClaim, h.Aggregate = c.Currency, c.PerClaim, c.Aggregate
-		for _, r := range c.Restrictions {
-			r.Text = ""
-			h.Restrictions = append(h.Restrictions, r)
-		}
-		if h.Activities == nil {
-			h.Activities = []Activity{}
-		}
-		if method != nil {
-			h.Verified = &Verified{Method: *method, At: asked.UTC(), By: *verifier, NextDue: orZero(due), Evidence: evidence}
-		}
-		h.approved, h.begins = orZero(approved), c.ValidFrom.begins(nil, false)
-		return h, nil
+		order by c.id, cl.id`, args).Query(func(rows pgx.Rows) (err error) {
+		*into, err = pgx.CollectRows(rows, scanClaimed)
+		return err
 	})
+}
+
+func scanClaimed(row pgx.CollectableRow) (claimed, error) {
+	var h claimed
+	var content []byte
+	var evidence string
+	var method, verifier *string
+	var asked, due, approved *time.Time
+	err := row.Scan(&h.ID, &h.person, &h.Kind, &h.Issuer, &h.Number, &h.Jurisdiction, &h.Via, &h.CompactPrincipal,
+		&h.Version, &content, &h.current, &method, &asked, &verifier, &due, &approved, &evidence)
 	if err != nil {
-		return nil, mapped("read credentials", err)
+		return h, err
 	}
-	return slices.DeleteFunc(all, func(h claimed) bool {
+	var c Claim
+	if err := json.Unmarshal(content, &c); err != nil {
+		return h, err
+	}
+	h.Type, h.ValidFrom, h.ValidTo, h.Timezone, h.Facility = c.Type, c.ValidFrom, c.ValidTo, c.Timezone, c.Facility
+	h.Activities, h.Territories, h.Pair, h.Modes = c.Activities, c.Territories, c.Pair, c.Modes
+	h.Currency, h.PerClaim, h.Aggregate = c.Currency, c.PerClaim, c.Aggregate
+	for _, r := range c.Restrictions {
+		r.Text = ""
+		h.Restrictions = append(h.Restrictions, r)
+	}
+	if h.Activities == nil {
+		h.Activities = []Activity{}
+	}
+	if method != nil {
+		h.Verified = &Verified{Method: *method, At: asked.UTC(), By: *verifier, NextDue: orZero(due), Evidence: evidence}
+	}
+	h.approved, h.begins = orZero(approved), c.ValidFrom.begins(nil, false)
+	return h, nil
+}
+
+// counting leaves out the claims that another version of them stands for.
+func counting(all []claimed) []claimed {
+	return slices.DeleteFunc(slices.Clone(all), func(h claimed) bool {
 		for _, other := range all {
 			if other.ID != h.ID || other.Version == h.Version {
 				continue
@@ -176,38 +181,31 @@ func selectHeld(ctx context.Context, tx *audit.Tx, args pgx.StrictNamedArgs) ([]
 			}
 		}
 		return false
-	}), nil
+	})
 }
 
-func selectStatuses(ctx context.Context, tx *audit.Tx, args pgx.StrictNamedArgs) (map[string][]StatusFrom, error) {
-	rows, err := tx.Query(ctx, `
+func queueStatuses(b *pgx.Batch, args pgx.StrictNamedArgs, into map[string][]StatusFrom) {
+	b.Queue(`
 		select s.credential_id, s.status, s.from_at
 		from credential_status s
 		where s.subject_id = any(@people::uuid[]) and s.recorded_at <= @known
 			and (s.status <> 'active' or s.confirmed_by is not null)
 			and not exists (select 1 from credential_status n where n.supersedes = s.id and n.recorded_at <= @known)
-		order by s.from_at, s.recorded_at, s.id`, args)
-	if err != nil {
-		return nil, mapped("read statuses", err)
-	}
-	out := map[string][]StatusFrom{}
-	_, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
+		order by s.from_at, s.recorded_at, s.id`, args).Query(func(rows pgx.Rows) error {
 		var id string
 		var st StatusFrom
-		if err := row.Scan(&id, &st.Status, &st.From); err != nil {
-			return struct{}{}, err
-		}
-		st.From = st.From.UTC()
-		out[id] = append(out[id], st)
-		return struct{}{}, nil
+		_, err := pgx.ForEachRow(rows, []any{&id, &st.Status, &st.From}, func() error {
+			into[id] = append(into[id], StatusFrom{Status: st.Status, From: st.From.UTC()})
+			return nil
+		})
+		return err
 	})
-	return out, mapped("read statuses", err)
 }
 
 // selectExclusions adds the matches that count: not cleared by two people; by name
 // only from the time by which somebody had to decide.
-func (s *Service) selectExclusions(ctx context.Context, tx *audit.Tx, args pgx.StrictNamedArgs, out map[identity.PersonID]*Credentials) error {
-	rows, err := tx.Query(ctx, `
+func (s *Service) queueExclusions(b *pgx.Batch, args pgx.StrictNamedArgs, out map[identity.PersonID]*Credentials) {
+	b.Queue(`
 		select e.person_id, e.list, e.entry, e.from_at, e.to_at, e.strength, e.recorded_at, coalesce((
 			select d.decision
 			from exclusion_decision d
@@ -216,31 +214,29 @@ func (s *Service) selectExclusions(ctx context.Context, tx *audit.Tx, args pgx.S
 			limit 1), '')
 		from exclusion e
 		where e.person_id = any(@people::uuid[]) and e.recorded_at <= @known
-		order by e.id`, args)
-	if err != nil {
-		return mapped("read exclusions", err)
-	}
-	_, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
-		var person identity.PersonID
-		var e Exclusion
-		var to *time.Time
-		var strength, decision string
-		var recorded time.Time
-		if err := row.Scan(&person, &e.List, &e.Entry, &e.From, &to, &strength, &recorded, &decision); err != nil {
-			return struct{}{}, err
-		}
-		e.From, e.To = e.From.UTC(), orZero(to)
-		if strength == "weak" && decision == "" {
-			if after := workingDaysAfter(recorded.UTC(), s.clocks.WeakMatchDays); after.After(e.From) {
-				e.From = after
+		order by e.id`, args).Query(func(rows pgx.Rows) error {
+		_, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
+			var person identity.PersonID
+			var e Exclusion
+			var to *time.Time
+			var strength, decision string
+			var recorded time.Time
+			if err := row.Scan(&person, &e.List, &e.Entry, &e.From, &to, &strength, &recorded, &decision); err != nil {
+				return struct{}{}, err
 			}
-		}
-		if c, ok := out[person]; ok && decision != "cleared" {
-			c.Exclusions = append(c.Exclusions, e)
-		}
-		return struct{}{}, nil
+			e.From, e.To = e.From.UTC(), orZero(to)
+			if strength == "weak" && decision == "" {
+				if after := workingDaysAfter(recorded.UTC(), s.clocks.WeakMatchDays); after.After(e.From) {
+					e.From = after
+				}
+			}
+			if c, ok := out[person]; ok && decision != "cleared" {
+				c.Exclusions = append(c.Exclusions, e)
+			}
+			return struct{}{}, nil
+		})
+		return err
 	})
-	return mapped("read exclusions", err)
 }
 
 // tenure is that a person works for an organization, from and until.
@@ -271,28 +267,22 @@ func (s *Service) load(ctx context.Context, tx *audit.Tx, knownAt time.Time, ask
 	delete(organizations, "")
 	d := &dossier{places: map[identity.OrganizationID]string{}, licenses: map[identity.OrganizationID][]FacilityLicense{},
 		agreements: map[identity.OrganizationID][]Agreement{}, employs: map[identity.PersonID][]tenure{}}
-	err := s.freshRules(ctx, tx)
-	if err != nil {
-		return nil, err
+	var b pgx.Batch
+	fresh := queueRules(&b)
+	held := s.queueCredentials(&b, knownAt, slices.Sorted(maps.Keys(people))...)
+	if len(organizations) > 0 {
+		orgs := idStrings(slices.Sorted(maps.Keys(organizations)))
+		args := pgx.StrictNamedArgs{"organizations": orgs, "known": knownAt}
+		d.queuePlaces(&b, orgs)
+		d.queueLicenses(&b, args)
+		d.queueAgreements(&b, args)
+		d.queueTenures(&b, idStrings(slices.Sorted(maps.Keys(people))))
 	}
-	if d.people, err = s.credentialsOf(ctx, tx, knownAt, slices.Sorted(maps.Keys(people))...); err != nil {
-		return nil, err
+	if err := tx.SendBatch(ctx, &b).Close(); err != nil {
+		return nil, mapped("read what is on file", err)
 	}
-	if len(organizations) == 0 {
-		return d, nil
-	}
-	orgs := idStrings(slices.Sorted(maps.Keys(organizations)))
-	args := pgx.StrictNamedArgs{"organizations": orgs, "known": knownAt}
-	if err := d.selectPlaces(ctx, tx, orgs); err != nil {
-		return nil, err
-	}
-	if err := d.selectLicenses(ctx, tx, args); err != nil {
-		return nil, err
-	}
-	if err := d.selectAgreements(ctx, tx, args); err != nil {
-		return nil, err
-	}
-	return d, d.selectTenures(ctx, tx, idStrings(slices.Sorted(maps.Keys(people))))
+	d.people = held()
+	return d, s.useRules(ctx, tx, *fresh)
 }
 
 // idStrings are ids as the database takes them.
@@ -304,74 +294,66 @@ func idStrings[T ~string](ids []T) []string {
 	return out
 }
 
-func (d *dossier) selectPlaces(ctx context.Context, tx *audit.Tx, orgs []string) error {
-	rows, err := tx.Query(ctx, `select id, place from organization where id = any($1::uuid[])`, orgs)
-	if err != nil {
-		return mapped("read organizations", err)
-	}
-	var id identity.OrganizationID
-	var place string
-	_, err = pgx.ForEachRow(rows, []any{&id, &place}, func() error {
-		d.places[id] = place
-		return nil
+func (d *dossier) queuePlaces(b *pgx.Batch, orgs []string) {
+	b.Queue(`select id, place from organization where id = any($1::uuid[])`, orgs).Query(func(rows pgx.Rows) error {
+		var id identity.OrganizationID
+		var place string
+		_, err := pgx.ForEachRow(rows, []any{&id, &place}, func() error {
+			d.places[id] = place
+			return nil
+		})
+		return err
 	})
-	return mapped("read organizations", err)
 }
 
-func (d *dossier) selectLicenses(ctx context.Context, tx *audit.Tx, args pgx.StrictNamedArgs) error {
-	rows, err := tx.Query(ctx, `
+func (d *dossier) queueLicenses(b *pgx.Batch, args pgx.StrictNamedArgs) {
+	b.Queue(`
 		select id, organization_id, jurisdiction, issuer, number, valid_from, valid_to
 		from facility_license
 		where organization_id = any(@organizations::uuid[]) and known @> @known::timestamptz
-		order by id`, args)
-	if err != nil {
-		return mapped("read facility licenses", err)
-	}
-	var l FacilityLicense
-	var to *time.Time
-	_, err = pgx.ForEachRow(rows, []any{&l.ID, &l.Organization, &l.Jurisdiction, &l.Issuer, &l.Number, &l.ValidFrom, &to}, func() error {
-		l.ValidFrom, l.ValidTo = l.ValidFrom.UTC(), orZero(to)
-		d.licenses[l.Organization] = append(d.licenses[l.Organization], l)
-		return nil
+		order by id`, args).Query(func(rows pgx.Rows) error {
+		var l FacilityLicense
+		var to *time.Time
+		_, err := pgx.ForEachRow(rows, []any{&l.ID, &l.Organization, &l.Jurisdiction, &l.Issuer, &l.Number, &l.ValidFrom, &to}, func() error {
+			l.ValidFrom, l.ValidTo = l.ValidFrom.UTC(), orZero(to)
+			d.licenses[l.Organization] = append(d.licenses[l.Organization], l)
+			return nil
+		})
+		return err
 	})
-	return mapped("read facility licenses", err)
 }
 
-func (d *dossier) selectAgreements(ctx context.Context, tx *audit.Tx, args pgx.StrictNamedArgs) error {
-	rows, err := tx.Query(ctx, `
+func (d *dossier) queueAgreements(b *pgx.Batch, args pgx.StrictNamedArgs) {
+	b.Queue(`
 		select id, from_organization_id, to_organization_id, ground, valid_from, valid_to
 		from agreement
 		where from_organization_id = any(@organizations::uuid[]) and known @> @known::timestamptz
-		order by ground, id`, args)
-	if err != nil {
-		return mapped("read agreements", err)
-	}
-	var a Agreement
-	var to *time.Time
-	_, err = pgx.ForEachRow(rows, []any{&a.ID, &a.From, &a.To, &a.Ground, &a.ValidFrom, &to}, func() error {
-		a.ValidFrom, a.ValidTo = a.ValidFrom.UTC(), orZero(to)
-		d.agreements[a.From] = append(d.agreements[a.From], a)
-		return nil
+		order by ground, id`, args).Query(func(rows pgx.Rows) error {
+		var a Agreement
+		var to *time.Time
+		_, err := pgx.ForEachRow(rows, []any{&a.ID, &a.From, &a.To, &a.Ground, &a.ValidFrom, &to}, func() error {
+			a.ValidFrom, a.ValidTo = a.ValidFrom.UTC(), orZero(to)
+			d.agreements[a.From] = append(d.agreements[a.From], a)
+			return nil
+		})
+		return err
 	})
-	return mapped("read agreements", err)
 }
 
-func (d *dossier) selectTenures(ctx context.Context, tx *audit.Tx, people []string) error {
-	rows, err := tx.Query(ctx, `
+func (d *dossier) queueTenures(b *pgx.Batch, people []string) {
+	b.Queue(`
 		select person_id, organization_id, valid_from, valid_until
 		from role_grant
 		where person_id = any($1::uuid[]) and organization_id is not null
-		order by id`, people)
-	if err != nil {
-		return mapped("read roles", err)
-	}
-	var person identity.PersonID
-	var t tenure
-	var until *time.Time
-	_, err = pgx.ForEachRow(rows, []any{&person, &t.organization, &t.from, &until}, func() error {
-		t.from, t.until = t.from.UTC(), orZero(until)
-		d.employs[person] = append(d.employs[person], t)
-		return nil
+		order by id`, people).Query(func(rows pgx.Rows) error {
+		var person identity.PersonID
+		var t tenure
+		var until *time.Time
+		_, err := pgx.ForEachRow(rows, []any{&person, &t.organization, &t.from, &until}, func() error {
+			t.from, t.until = t.from.UTC(), orZero(until)
+			d.employs[person] = append(d.employs[person], t)
+			return nil
+		})
+		return err
 	})
-	return mapped("read roles", err)
 }

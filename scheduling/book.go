@@ -199,16 +199,17 @@ func (s *Service) draft(ctx context.Context, tx *audit.Tx, actor identity.Actor,
 	if p.interpreted {
 		a.Interpreted = p.pair
 	}
+	determined, err := s.determine(ctx, tx, actor, p, start, a.End())
+	if err != nil {
+		return a, err
+	}
 	for _, person := range p.order() {
 		seat, err := p.seat(person, p.roles[person], start, actor)
 		if err != nil {
 			return a, err
 		}
 		if seat.Role.Clinician() {
-			d, err := s.scope.Determine(ctx, tx, actor, p.ask(person, start, a.End()))
-			if err != nil {
-				return a, fmt.Errorf("determination of %s: %w", person, err)
-			}
+			d := determined[person]
 			if why := d.Refusal(); why != nil {
 				return a, &Refusal{Limit: LimitLicense, Person: person, Reasons: why.Reasons, Lead: d.Lead(), Rule: why.Rule,
 					Jurisdiction: why.Jurisdiction, Until: why.Until}

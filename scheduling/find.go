@@ -57,7 +57,7 @@ func (p *plan) answer(grid time.Duration, limit int) (SearchAnswer, error) {
 		out.Interpreted = p.pair
 		out.Team, out.Relays = p.team(), p.relays
 	}
-	s, err := newSearch(p.query(p.from, p.to, grid), p.parties, p.helpers)
+	s, err := p.look(p.query(p.from, p.to, grid))
 	if err != nil {
 		return out, err
 	}

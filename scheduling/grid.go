@@ -17,6 +17,8 @@ type grid struct {
 	step     int64 // seconds
 	runs     []run
 	n        int
+	full     mask     // of every start; never written to
+	slab     []uint64 // masks not yet given out
 }
 
 // run is count starts from first on, numbered from base.
@@ -63,6 +65,9 @@ func newGrid(q Query) (*grid, error) {
 
 // at is the instant of start i.
 func (g *grid) at(i int) int64 {
+	if len(g.runs) == 1 {
+		return g.runs[0].first + int64(i)*g.step
+	}
 	k, ok := slices.BinarySearchFunc(g.runs, i, func(r run, i int) int { return r.base - i })
 	if !ok {
 		k--
@@ -73,7 +78,29 @@ func (g *grid) at(i int) int64 {
 // mask has a bit for each start of a grid.
 type mask []uint64
 
-func (g *grid) none() mask { return make(mask, (g.n+63)/64) }
+func (g *grid) none() mask {
+	n := (g.n + 63) / 64
+	if len(g.slab) < n {
+		return make(mask, n)
+	}
+	m := g.slab[:n:n]
+	g.slab = g.slab[n:]
+	return m
+}
+
+// reserve makes room for n masks at once.
+func (g *grid) reserve(n int) { g.slab = make([]uint64, n*((g.n+63)/64)) }
+
+// every is the mask of all starts. It is shared: it is not to be written to.
+func (g *grid) every() mask {
+	if g.full == nil {
+		g.full = g.all()
+	}
+	return g.full
+}
+
+// whole tells whether a mask is that of every start.
+func (g *grid) whole(m mask) bool { return len(m) > 0 && len(g.full) > 0 && &m[0] == &g.full[0] }
 
 func (g *grid) all() mask {
 	m := g.none()
@@ -101,12 +128,13 @@ func (g *grid) each(lo, hi int64, f func(i, j int)) {
 		if hi < r.first {
 			return
 		}
+		// No search is as long as 2^32 seconds, and dividing those is quicker.
 		a, b := int64(0), r.count-1
 		if lo > r.first {
-			a = (lo - r.first + g.step - 1) / g.step
+			a = int64(uint32(lo-r.first+g.step-1) / uint32(g.step))
 		}
 		if hi < end {
-			b = (hi - r.first) / g.step
+			b = int64(uint32(hi-r.first) / uint32(g.step))
 		}
 		if a <= b {
 			f(r.base+int(a), r.base+int(b)+1)
@@ -134,6 +162,10 @@ func (m mask) fill(i, j int) {
 
 // erase clears the bits [i, j).
 func (m mask) erase(i, j int) {
+	if k := i / 64; k == (j-1)/64 && i < j { // most are short
+		m[k] &^= ^uint64(0) >> (64 - (j - i)) << (i % 64)
+		return
+	}
 	for i < j {
 		n := min(64-i%64, j-i)
 		m[i/64] &^= ^uint64(0) >> (64 - n) << (i % 64)

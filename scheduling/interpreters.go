@@ -48,6 +48,10 @@ func (s *Service) readInterpreters(ctx context.Context, tx *audit.Tx, p *plan, c
 	if !p.interpreted {
 		return seated, nil
 	}
+	candidates, err := s.interpretersTx(ctx, tx, candidates)
+	if err != nil {
+		return nil, err
+	}
 	var free []identity.Person
 	for _, c := range candidates {
 		if p.roles[c.ID] == "" && !c.Disabled && (p.interpreters == nil || slices.Contains(p.interpreters, c.ID)) {

@@ -55,12 +55,43 @@ type plan struct {
 	relays      []RelayNote
 	unqualified []Unqualified
 	spans       map[identity.PersonID][]credentialing.Span // clinicians
+	finder      *Finder
+	files       *credentialing.Files // what is on file of the clinicians; nil if each is asked for
 }
 
-// candidates are the people who might interpret. It is asked outside of the
-// transaction, because it uses a connection of its own.
+// look is the search of a query among the people of the plan.
+func (p *plan) look(q Query) (*search, error) {
+	if p.finder == nil {
+		return newSearch(q, p.parties, p.helpers)
+	}
+	return p.finder.newSearch(q, p.parties, p.helpers)
+}
+
+// candidates are the people who might interpret, asked outside of the transaction by a
+// connection of its own; none where the directory answers within it, see interpretersTx.
 func (s *Service) candidates(ctx context.Context) ([]identity.Person, error) {
+	if _, ok := s.people.(directoryTx); ok {
+		return nil, nil
+	}
 	list, err := s.people.PeopleWith(ctx, identity.RoleInterpreter, "")
+	if err != nil {
+		return nil, fmt.Errorf("interpreters on file: %w", err)
+	}
+	return list, nil
+}
+
+// directoryTx is a Directory that lists people within a transaction: only visits that
+// need an interpreter ask.
+type directoryTx interface {
+	PeopleWithTx(ctx context.Context, tx *audit.Tx, role identity.Role, specialty string) ([]identity.Person, error)
+}
+
+func (s *Service) interpretersTx(ctx context.Context, tx *audit.Tx, asked []identity.Person) ([]identity.Person, error) {
+	d, ok := s.people.(directoryTx)
+	if !ok || asked != nil {
+		return asked, nil
+	}
+	list, err := d.PeopleWithTx(ctx, tx, identity.RoleInterpreter, "")
 	if err != nil {
 		return nil, fmt.Errorf("interpreters on file: %w", err)
 	}
@@ -100,7 +131,7 @@ func (s *Service) plan(ctx context.Context, tx *audit.Tx, actor identity.Actor, 
 		return nil, fmt.Errorf("%w: the case has no local physician", ErrInvalidRequest)
 	}
 	p := &plan{planned: w, visit: v, facts: facts, now: tx.Now(), roles: map[identity.PersonID]Role{}, zones: map[identity.PersonID]string{},
-		spans: map[identity.PersonID][]credentialing.Span{}}
+		spans: map[identity.PersonID][]credentialing.Span{}, finder: s.finder}
 	if err := s.gather(ctx, tx, p, candidates); err != nil {
 		return nil, err
 	}
@@ -159,12 +190,12 @@ func (s *Service) gather(ctx context.Context, tx *audit.Tx, p *plan, candidates 
 			}
 		}
 	}
+	if err := s.readPermissions(ctx, tx, p); err != nil {
+		return err
+	}
 	for _, id := range seated[:len(p.roles)] {
 		one := Party{ID: string(id)}
-		if role := p.roles[id]; role.Clinician() {
-			if p.spans[id], err = s.scope.SpansFor(ctx, tx, p.ask(id, time.Time{}, time.Time{}), p.from, p.to); err != nil {
-				return fmt.Errorf("permissions of %s: %w", id, err)
-			}
+		if p.roles[id].Clinician() {
 			one.Permitted = permitted(p.spans[id])
 		}
 		if p.roles[id] == RoleSpecialist {
@@ -185,7 +216,7 @@ func (s *Service) gather(ctx context.Context, tx *audit.Tx, p *plan, candidates 
 // fill adds hours and what is taken to a party.
 func (p *plan) fill(one Party, taken []Range) Party {
 	a := p.hours[identity.PersonID(one.ID)]
-	one.Hours, one.BufferBefore, one.BufferAfter, one.MinNotice, one.Busy = a.Hours, a.BufferBefore, a.BufferAfter, a.MinNotice, taken
+	one.Version, one.Hours, one.BufferBefore, one.BufferAfter, one.MinNotice, one.Busy = a.Version, a.Hours, a.BufferBefore, a.BufferAfter, a.MinNotice, taken
 	if a.MaxAhead > 0 {
 		ahead := a.MaxAhead
 		one.MaxAhead = &ahead
@@ -267,7 +298,7 @@ func (p *plan) anchor() identity.PersonID {
 // check tells whether everybody can at one start, and who interprets. What refuses
 // is a *Refusal, or ErrSlotTaken when nothing but other seats is in the way.
 func (p *plan) check(start time.Time) (crew []chair, err error) {
-	s, err := newSearch(p.query(start, start.Add(p.duration), time.Second), p.parties, p.helpers)
+	s, err := p.look(p.query(start, start.Add(p.duration), time.Second))
 	if err != nil {
 		return nil, err
 	}

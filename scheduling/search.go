@@ -20,7 +20,10 @@ const (
 
 // Party is one person as the search sees them.
 type Party struct {
-	ID           string
+	ID string
+	// Version names what Hours say, so that a [Finder] need not work it out again; 0 is
+	// not kept.
+	Version      int
 	Hours        Hours
 	Presence     []Range // published beside the hours
 	Busy         []Range // taken, with the buffers of what takes it inside
@@ -114,17 +117,29 @@ const (
 )
 
 func newSearch(q Query, parties, interpreters []Party) (*search, error) {
+	return newSearchWith(q, parties, interpreters, func(p Party, from, to int64) ([]span, error) { return p.Hours.windows(from, to) })
+}
+
+// newSearchWith gets what hours come to from windows, which answers with merged spans
+// that are not to be written to.
+func newSearchWith(q Query, parties, interpreters []Party, windows func(p Party, from, to int64) ([]span, error)) (*search, error) {
 	g, err := newGrid(q)
 	if err != nil {
 		return nil, err
 	}
+	n := len(parties)
+	if q.Interpret != nil {
+		n += len(interpreters)
+	}
+	g.reserve(4 * n) // hours, busy and free of each, and most of notice, horizon and license
+
 	s := &search{q: q, grid: g}
 	byID := make(map[string]*person, len(parties))
 	for _, p := range parties {
 		if byID[p.ID] != nil {
 			return nil, fmt.Errorf("%w: party %q stands twice", ErrInvalidSearch, p.ID)
 		}
-		one, err := g.person(q, p)
+		one, err := g.person(q, p, windows)
 		if err != nil {
 			return nil, err
 		}
@@ -153,7 +168,7 @@ func newSearch(q Query, parties, interpreters []Party) (*search, error) {
 	}
 	if q.Interpret != nil {
 		for _, p := range interpreters {
-			one, err := g.person(q, p)
+			one, err := g.person(q, p, windows)
 			if err != nil {
 				return nil, err
 			}
@@ -167,35 +182,45 @@ func newSearch(q Query, parties, interpreters []Party) (*search, error) {
 }
 
 // person paints the limits of one party.
-func (g *grid) person(q Query, p Party) (*person, error) {
+func (g *grid) person(q Query, p Party, windows func(p Party, from, to int64) ([]span, error)) (*person, error) {
 	o := &person{party: p}
 	dur := int64(q.Duration / time.Second)
-	w, err := p.Hours.windows(g.from, g.to)
+	w, err := windows(p, g.from, g.to)
 	if err != nil {
 		return nil, fmt.Errorf("hours of %s: %w", p.ID, err)
 	}
-	w = withPresence(w, p.Presence)
+	if len(p.Presence) > 0 {
+		w = withPresence(slices.Clone(w), p.Presence)
+	}
 	o.limits[limitHours] = g.inside(w, dur)
 
-	busy := g.all()
-	before, after := seconds(p.BufferBefore), seconds(p.BufferAfter)
-	for _, r := range p.Busy {
-		if b := r.span(); b.start < b.end {
-			g.clear(busy, b.start-dur-after+1, b.end+before-1) // both ends stay allowed
+	if len(p.Busy) > 0 {
+		busy := g.all()
+		before, after := seconds(p.BufferBefore), seconds(p.BufferAfter)
+		for _, r := range p.Busy {
+			if b := r.span(); b.start < b.end {
+				g.clear(busy, b.start-dur-after+1, b.end+before-1) // both ends stay allowed
+			}
 		}
+		o.limits[limitBusy] = busy
+	} else {
+		o.limits[limitBusy] = g.every()
 	}
-	o.limits[limitBusy] = busy
 
-	o.limits[limitNotice] = g.none()
-	g.set(o.limits[limitNotice], ceilUnix(q.Now.Add(p.MinNotice)), g.to)
+	if soonest := ceilUnix(q.Now.Add(p.MinNotice)); soonest <= g.from {
+		o.limits[limitNotice] = g.every()
+	} else {
+		o.limits[limitNotice] = g.none()
+		g.set(o.limits[limitNotice], soonest, g.to)
+	}
 	if p.MaxAhead == nil {
-		o.limits[limitHorizon] = g.all()
+		o.limits[limitHorizon] = g.every()
 	} else {
 		o.limits[limitHorizon] = g.none()
 		g.set(o.limits[limitHorizon], g.from, q.Now.Add(*p.MaxAhead).Unix())
 	}
 
-	license := g.all()
+	license := g.every()
 	if p.Permitted != nil {
 		license = g.inside(permittedSpans(p.Permitted), dur)
 	}
@@ -204,10 +229,18 @@ func (g *grid) person(q Query, p Party) (*person, error) {
 		if err != nil {
 			return nil, fmt.Errorf("license of %s: %w", p.ID, err)
 		}
-		license.and(g.inside([]span{l}, dur))
+		within := g.inside([]span{l}, dur)
+		within.and(license)
+		license = within
 	}
 	o.limits[limitLicense] = license
-	o.free = o.without(-1)
+	o.free = g.none()
+	copy(o.free, o.limits[0])
+	for _, l := range o.limits[1:] {
+		if !g.whole(l) {
+			o.free.and(l)
+		}
+	}
 	return o, nil
 }
 

@@ -277,7 +277,7 @@ func FuzzRunVectors(f *testing.F) {
 func BenchmarkFindFivePeopleSixtyDays(b *testing.B) {
 	var parties []Party
 	for i, z := range []string{"Africa/Nairobi", "America/Toronto", "Asia/Beirut", "Europe/Berlin", "Africa/Nairobi"} {
-		p := Party{ID: fmt.Sprint(i), Hours: Hours{Zone: z, Rules: []Rule{
+		p := Party{ID: fmt.Sprint(i), Version: 1, Hours: Hours{Zone: z, Rules: []Rule{
 			{Freq: Weekly, Days: []Weekday{Monday, Wednesday, Friday}, Start: 6 * 60, End: 20 * 60},
 			{Freq: Weekly, Days: []Weekday{Tuesday}, Start: 10 * 60, End: 22 * 60},
 		}}}
@@ -289,9 +289,10 @@ func BenchmarkFindFivePeopleSixtyDays(b *testing.B) {
 	}
 	from := DateOf(2026, 3, 1).utc()
 	q := Query{From: from, To: from.AddDate(0, 0, 60), Duration: time.Hour, Grid: 15 * time.Minute, Now: from}
+	var f Finder
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := Find(q, parties, nil); err != nil {
+		if _, err := f.Find(q, parties, nil); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -51,8 +51,10 @@ type Config struct {
 	Origin string
 }
 
-// Service keeps hours and appointments. It is immutable and safe for concurrent use.
+// Service keeps hours and appointments. It is safe for concurrent use; all but the
+// finder is immutable.
 type Service struct {
+	finder *Finder
 	db     *audit.DB
 	people Directory
 	scope  Scope
@@ -80,7 +82,7 @@ func New(c Config) (*Service, error) {
 	if err != nil || u.Hostname() == "" {
 		return nil, fmt.Errorf("scheduling: origin %q is not an address", c.Origin)
 	}
-	return &Service{db: c.DB, people: c.Identity, scope: c.Credentialing, cases: c.Cases, zone: c.ZoneDefault,
+	return &Service{finder: new(Finder), db: c.DB, people: c.Identity, scope: c.Credentialing, cases: c.Cases, zone: c.ZoneDefault,
 		origin: u.Scheme + "://" + u.Host, host: u.Hostname()}, nil
 }
 

@@ -229,7 +229,7 @@ func (s *Service) nearest(ctx context.Context, tx *audit.Tx, actor identity.Acto
 		return nil, err
 	}
 	p.forget(a, false)
-	search, err := newSearch(p.query(p.from, p.to, defaultGrid), p.parties, p.helpers)
+	search, err := p.look(p.query(p.from, p.to, defaultGrid))
 	if err != nil {
 		return nil, err
 	}

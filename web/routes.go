@@ -27,6 +27,7 @@ func (s *Server) routes() []route {
 		s.caseRoutes(),
 		s.bookingRoutes(),
 		s.calendarRoutes(),
+		s.slotRoutes(),
 		s.moveRoutes(),
 		s.presenceRoutes(),
 		s.roomRoutes(),

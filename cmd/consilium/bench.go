@@ -28,6 +28,7 @@ type figure struct {
 	got    time.Duration
 	own    time.Duration // processor time of this process in it; the database's is not seen
 	target time.Duration // 0: none
+	err    error         // what kept it from being measured
 }
 
 // printFigures writes the figures. One beyond twice its target fails, since less is a
@@ -36,6 +37,9 @@ type figure struct {
 func printFigures(out io.Writer, list []figure) error {
 	failed, load := false, loadAverage()
 	for _, f := range list {
+		if f.err != nil {
+			return fmt.Errorf("%s: %w", f.what, f.err)
+		}
 		mark := ""
 		if f.target > 0 {
 			mark = fmt.Sprintf("target %v", f.target)
@@ -100,50 +104,33 @@ func runBench(ctx context.Context, e environment, args []string) error {
 		return runBenchMedia(ctx, e, args[1:])
 	}
 	f := flags("bench")
-	bookings := f.Int("bookings", 10_000, "booked visits that are looked at again")
+	bookings := f.Int("bookings", 10_000, "booked visits that are looked at again, or made")
+	practitioners := f.Int("practitioners", benchPractitioners, "scheduling: practitioners stored beside those who are asked for")
+	appointments := f.Int("appointments", benchAppointments, "scheduling: appointments stored beside theirs")
 	rest, err := parse(e, f, args)
 	if err != nil {
 		return err
 	}
-	if !slices.Equal(rest, []string{"credentialing"}) || *bookings < 100 || *bookings > 100_000 {
+	if *bookings < 100 || *bookings > 100_000 || *practitioners < 10 || *practitioners > 1_000_000 || *appointments < 10 || *appointments > 2_000_000 {
 		f.Usage()
 		return errUsage
 	}
-	return benchCredentialing(ctx, e, *bookings)
+	switch {
+	case slices.Equal(rest, []string{"credentialing"}):
+		return benchCredentialing(ctx, e, *bookings)
+	case slices.Equal(rest, []string{"scheduling"}):
+		return benchScheduling(ctx, e, schedulingSizes{practitioners: *practitioners, appointments: *appointments, requests: min(*bookings, 2000), bookings: min(*bookings, 10_000)})
+	}
+	f.Usage()
+	return errUsage
 }
 
 func benchCredentialing(ctx context.Context, e environment, bookings int) error {
-	dir, err := os.MkdirTemp("/tmp", "consilium-bench-")
+	a, clean, err := benchApp(ctx, e, false)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	if err := os.Chmod(dir, 0o711); err != nil { // the database's account must reach it
-		return err
-	}
-	c, err := load(false, func(name string) string {
-		switch name {
-		case "CONSILIUM_DATA":
-			return dir + "/data"
-		case "CONSILIUM_ORIGIN":
-			return "http://localhost:8080"
-		case "CONSILIUM_ACCEPT_UNVERIFIED":
-			return "the benchmark until " + time.Now().AddDate(1, 0, 0).Format(time.DateOnly)
-		case "CONSILIUM_PG_BIN":
-			return e.getenv(name)
-		}
-		return ""
-	})
-	if err != nil {
-		return err
-	}
-	a := &app{cfg: c, log: slog.New(slog.DiscardHandler)}
-	defer a.close()
-	for _, step := range []func(context.Context) error{a.directories, a.openDatabase, a.openKeys, a.openServices} {
-		if err := step(ctx); err != nil {
-			return err
-		}
-	}
+	defer clean()
 	b := bench{a: a}
 	if err := b.populate(ctx, bookings); err != nil {
 		return fmt.Errorf("prepare: %w", err)
@@ -178,13 +165,56 @@ func benchCredentialing(ctx context.Context, e environment, bookings int) error 
 			return err
 		}
 		if took := time.Since(began); done.Appointments == b.visits && m.want(done) {
-			list = append(list, figure{fmt.Sprintf(m.what, b.visits), took, spent() - used, m.target})
+			list = append(list, figure{what: fmt.Sprintf(m.what, b.visits), got: took, own: spent() - used, target: m.target})
 			continue
 		}
 		return fmt.Errorf("looked at %d visits, %d set aside, %d restored, %d skipped of %d: not what was to be measured",
 			done.Appointments, done.SetAside, done.Restored, done.Skipped, b.visits)
 	}
 	return printFigures(e.out, list)
+}
+
+// benchApp starts the services with a private database of their own, that keeps what
+// it is given as in service. demo lets the benchmark sign people in.
+func benchApp(ctx context.Context, e environment, demo bool) (*app, func(), error) {
+	dir, err := os.MkdirTemp("/tmp", "consilium-bench-")
+	if err != nil {
+		return nil, nil, err
+	}
+	a := &app{log: slog.New(slog.DiscardHandler)}
+	clean := func() { a.close(); _ = os.RemoveAll(dir) }
+	start := func() error {
+		if err := os.Chmod(dir, 0o711); err != nil { // the database's account must reach it
+			return err
+		}
+		if a.cfg, err = load(false, func(name string) string {
+			switch name {
+			case "CONSILIUM_DATA":
+				return dir + "/data"
+			case "CONSILIUM_ORIGIN":
+				return "http://localhost:8080"
+			case "CONSILIUM_ACCEPT_UNVERIFIED":
+				return "the benchmark until " + time.Now().AddDate(1, 0, 0).Format(time.DateOnly)
+			case "CONSILIUM_PG_BIN":
+				return e.getenv(name)
+			}
+			return ""
+		}); err != nil {
+			return err
+		}
+		for _, step := range []func(context.Context) error{a.directories, a.openDatabase, a.openKeys} {
+			if err := step(ctx); err != nil {
+				return err
+			}
+		}
+		a.cfg.demo = demo
+		return a.openServices(ctx)
+	}
+	if err := start(); err != nil {
+		clean()
+		return nil, nil, err
+	}
+	return a, clean, nil
 }
 
 const (
@@ -200,6 +230,14 @@ type bench struct {
 	licenses        []credentialing.CredentialID // of the specialists at home
 	determination   credentialing.DeterminationID
 	visits          int
+	cases           []benchCase
+}
+
+// benchCase is a case with the two who see its patient.
+type benchCase struct {
+	ref        scheduling.CaseRef
+	physician  identity.Actor
+	specialist identity.PersonID
 }
 
 func (b *bench) populate(ctx context.Context, bookings int) error {
@@ -340,6 +378,7 @@ func (b *bench) caseWith(ctx context.Context, i int, physician identity.Actor, s
 		return err
 	}
 	ref := scheduling.CaseRef(id)
+	b.cases = append(b.cases, benchCase{ref, physician, specialist})
 	found, err := b.a.scheduling.Search(ctx, physician, scheduling.SearchRequest{Case: ref, Kind: scheduling.JointVideoVisit, Specialist: specialist, Limit: 1,
 		To: b.a.db.Now().Add(14 * 24 * time.Hour)})
 	if err != nil {

@@ -130,6 +130,15 @@ func TestBenchPrintsItsFigures(t *testing.T) {
 			t.Errorf("%q is missing in\n%s", want, out.String())
 		}
 	}
+	out.Reset()
+	if err := run(t.Context(), e, []string{"bench", "scheduling", "--practitioners", "20", "--appointments", "100", "--bookings", "100"}); err != nil && !errors.Is(err, errFailed) {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"20 practitioners and 100 appointments stored", "search of 5 parties over 60 days", "free starts over HTTP, p99", "a booking, 16 at once"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is missing in\n%s", want, out.String())
+		}
+	}
 	for _, args := range [][]string{{"bench"}, {"bench", "nothing"}, {"bench", "credentialing", "--bookings", "1"}} {
 		if err := run(t.Context(), e, args); !errors.Is(err, errUsage) {
 			t.Errorf("%v: %v, want usage", args, err)

@@ -37,7 +37,7 @@ func commands() []command {
 		{"media", "--addr HOST:PORT [--udp-port N] --key KEY --secret SECRET", "starts the media engine alone, without database", runMedia},
 		{"rules", "FILE...", "checks jurisdiction packs and names what is wrong with file, line and rule", runRules},
 		{"vectors", "FILE...", "runs vector files and names each failing case", runVectors},
-		{"bench", "credentialing [--bookings N] | media [--against ws://HOST:PORT --key KEY --secret SECRET]", "measures on this machine: the rules with a private database, failing beyond twice a target; or the media engine, beside another server of its protocol", runBench},
+		{"bench", "credentialing [--bookings N] | scheduling [--practitioners N] [--appointments N] [--bookings N] | media [--against ws://HOST:PORT --key KEY --secret SECRET]", "measures on this machine: the rules, or the search and booking, with a private database, failing beyond twice a target; or the media engine, beside another server of its protocol", runBench},
 		{"verify", "BUNDLE [--trust FILE] [--checkpoint FILE]", "verifies an evidence bundle without network or account", runVerify},
 	}
 }

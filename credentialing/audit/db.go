@@ -108,13 +108,53 @@ func (db *DB) Read(ctx context.Context, s Scope, fn func(tx *Tx) error) error {
 }
 
 func (db *DB) begin(ctx context.Context, s Scope, o pgx.TxOptions, fn func(tx *Tx) error) error {
+	now := db.Now()
+	begun := s.beginQuery(o, now)
+	o.BeginQuery = begun
 	return pgx.BeginTxFunc(ctx, db.pool, o, func(ptx pgx.Tx) error {
-		now := db.Now()
-		if err := enter(ctx, ptx, s, now); err != nil {
-			return err
+		if begun == "" {
+			if err := enter(ctx, ptx, s, now); err != nil {
+				return err
+			}
 		}
 		return fn(&Tx{Tx: ptx, Scope: s, db: db, now: now})
 	})
+}
+
+// beginQuery begins a transaction and enters its scope in one round trip. It is "" for
+// ids that are none: these go as parameters.
+func (s Scope) beginQuery(o pgx.TxOptions, now time.Time) string {
+	org, person := s.ids()
+	if !plainID(org) || !plainID(person) {
+		return ""
+	}
+	begin := "begin"
+	if o.AccessMode == pgx.ReadOnly {
+		begin += " read only"
+	}
+	return fmt.Sprintf("%s; select set_config('consilium.organization', '%s', true), set_config('consilium.person', '%s', true), set_config('consilium.now', '%s', true)",
+		begin, org, person, now.UTC().Format(time.RFC3339Nano))
+}
+
+// plainID tells whether an id is a UUID in its plain form: nothing that could be read
+// as SQL.
+func plainID(id string) bool {
+	if len(id) != 36 {
+		return false
+	}
+	for i := range id {
+		c := id[i]
+		switch {
+		case i == 8 || i == 13 || i == 18 || i == 23:
+			if c != '-' {
+				return false
+			}
+		case c >= '0' && c <= '9' || c >= 'a' && c <= 'f':
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // ids are what the row policies compare.
@@ -149,6 +189,9 @@ func enter(ctx context.Context, tx pgx.Tx, s Scope, now time.Time) error {
 // later belong to the new scope. The settings are local to the transaction: they
 // never reach the next borrower of the connection.
 func Enter(ctx context.Context, tx pgx.Tx, s Scope) error {
+	if t, ok := tx.(*Tx); ok && t.Scope == s {
+		return nil
+	}
 	org, person := s.ids()
 	_, err := tx.Exec(ctx, `
 		select set_config('consilium.organization', $1, true),
