@@ -44,6 +44,8 @@ type Rule struct {
 	Until    *Date     `json:"until,omitempty"` // last date, inclusive
 	Zone     string    `json:"zone,omitempty"`  // travel: another zone than the owner's
 	Gap      Gap       `json:"gap,omitempty"`   // "" is Clip
+	// Later: of a time that the clock shows twice on one of Dates the second is meant.
+	Later bool `json:"later,omitempty"`
 }
 
 // Override replaces every rule window that starts on its date. Without windows the

@@ -20,8 +20,8 @@ type ClockNote struct {
 const noteDays = 400
 
 // ClockNotes lists the windows of an availability that a clock change touches within
-// some days from a date on, at most 400, by date. Overrides are left out: they were
-// typed for their very date.
+// some days from a date on, at most 400, by date. Overrides and single dates are
+// left out: they were typed for their very date.
 func (h Hours) ClockNotes(from Date, days int) ([]ClockNote, error) {
 	if err := h.validate(); err != nil {
 		return nil, err
@@ -72,6 +72,9 @@ func (h Hours) ClockNotes(from Date, days int) ([]ClockNote, error) {
 		return nil
 	}
 	for _, r := range h.Rules {
+		if r.Freq == OnDates {
+			continue
+		}
 		for d := range r.dates(from, until) {
 			zone, i := r.Zone, tripOn(h.Trips, d)
 			switch {

@@ -72,7 +72,7 @@ func (h Hours) windows(from, to int64) ([]span, error) {
 				}
 				at = away[i]
 			}
-			e.add(at, d, r.Start, r.End, r.Gap, false)
+			e.add(at, d, r.Start, r.End, r.Gap, r.Later && r.Freq == OnDates)
 		}
 	}
 	for i, t := range h.Trips {

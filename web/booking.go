@@ -28,8 +28,6 @@ func (s *Server) bookingRoutes() []route {
 		{http.MethodPost, "/appointments/{appointment}/answer", member, s.answerAppointment},
 		{http.MethodPost, "/appointments/{appointment}/resend", member, s.resendInvitation},
 		{http.MethodPost, "/appointments/{appointment}/substitute", member, s.substitute},
-		{http.MethodGet, "/availability", member, s.hoursPage},
-		{http.MethodPost, "/availability", member, s.saveHours},
 		{http.MethodGet, "/invite/{token}", everyone, s.slowly(s.invitePage)},
 		{http.MethodPost, "/invite/{token}", everyone, s.slowly(s.redeemInvite)},
 	}

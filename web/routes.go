@@ -26,6 +26,7 @@ func (s *Server) routes() []route {
 		s.coreRoutes(),
 		s.caseRoutes(),
 		s.bookingRoutes(),
+		s.hoursRoutes(),
 		s.calendarRoutes(),
 		s.slotRoutes(),
 		s.moveRoutes(),

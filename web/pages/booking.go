@@ -170,24 +170,3 @@ type InvitePage struct {
 	Pending bool
 	Signed  string // name of who is signed in in this browser
 }
-
-// HoursPage is when the reader can be booked.
-type HoursPage struct {
-	Layout
-	Form  Form
-	Days  []HoursDay
-	Dates []HoursDate
-	Kept  int // rules that the form cannot show
-}
-
-// HoursDay is one day of the week.
-type HoursDay struct {
-	Code  string // MO to SU
-	Label string
-}
-
-// HoursDate is a date with hours of its own.
-type HoursDate struct {
-	Day     time.Time // noon of it, in UTC
-	Windows []string  // empty is closed
-}

@@ -12,6 +12,7 @@ const dist = join(here, "../static/dist");
 const entries = {
   app: "src/app.ts",
   passkey: "src/passkey.ts",
+  hours: "src/hours.ts",
   room: "src/room/main.ts",
 };
 
