@@ -19,7 +19,19 @@ type counters struct {
 	overRate, strange    atomic.Uint64
 	keyRequests          atomic.Uint64
 	pauses, gaps         atomic.Uint64
+	repairs              [repairKinds]atomic.Uint64
 }
+
+// The kinds of repair of a way to a client.
+const (
+	repairSilence = iota // ICE restarted: nothing was reported of what it is sent
+	repairChecks         // ICE restarted: checks had no answer
+	repairResume         // told to resume: checks of what it publishes had no answer
+	repairRejoin         // told to join again
+	repairKinds
+)
+
+var repairNames = [repairKinds]string{"silence", "checks", "resume", "rejoin"}
 
 func (c *counters) left(reason livekit.DisconnectReason) {
 	if i := int(reason); i >= 0 && i < len(c.leaves) {
@@ -85,6 +97,7 @@ var metrics = []metric{
 	{"packets_over_rate_total", "Packets dropped: above what the sender's tracks allow.", nil},
 	{"packets_strange_total", "Packets dropped: of no track.", nil},
 	{"keyframe_requests_total", "Key frames asked of publishers.", nil},
+	{"repairs_total", "Repairs of the way to a client, by what was done.", []string{"kind"}},
 	{"pauses_total", "Pictures paused for want of bandwidth.", nil},
 	{"gaps_total", "Times that the sound of somebody who is not muted stopped for a second or more.", nil},
 }
@@ -188,6 +201,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	total("packets_over_rate_total", n.overRate.Load())
 	total("packets_strange_total", n.strange.Load())
 	total("keyframe_requests_total", n.keyRequests.Load())
+	for i := range n.repairs {
+		total("repairs_total", n.repairs[i].Load(), repairNames[i])
+	}
 	total("pauses_total", n.pauses.Load())
 	total("gaps_total", n.gaps.Load())
 }

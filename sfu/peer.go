@@ -85,6 +85,8 @@ type Peer struct {
 	intake      intake                    // what it publishes, before anything reads it
 	over        overload                  // guarded by room.mu
 	counted     tally                     // guarded by room.mu
+	way         answers                   // guarded by room.mu
+	consents    [2]consent                // by livekit.SignalTarget; owned by the loop
 	probe       prober                    // guarded by room.mu
 	worst       uint8                     // guarded by room.mu: loss since quality was told
 	quality     livekit.ConnectionQuality // guarded by room.mu

@@ -64,6 +64,12 @@ func (r *Room) tick(n uint64, now time.Time) {
 				}
 			}
 		}
+		if n%everyWay == 0 {
+			p.peer.watchWayLocked(now)
+		}
+		if n%everyConsent == 0 {
+			p.peer.later(func() { p.peer.watchConsent(now) })
+		}
 		if n%everyShare == 0 {
 			p.peer.shareLocked(now)
 		}
