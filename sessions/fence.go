@@ -56,7 +56,7 @@ func (l *live) ask(ctx context.Context, tx *audit.Tx, p *seated, act credentiali
 	if err != nil {
 		return credentialing.Ask{}, fmt.Errorf("case of session %s: %w", l.id, err)
 	}
-	here := l.localThere()
+	here := l.localThere() || l.stepped && l.now().Before(l.alone.Add(aloneTime))
 	cc.Local.Present = &here
 	if cc.Modality == "" {
 		cc.Modality = "live-video"
@@ -371,8 +371,9 @@ func (l *live) watchAlone(now time.Time) {
 		return
 	}
 	if l.localThere() {
-		l.alone = time.Time{}
+		l.alone, l.stepped = time.Time{}, true
 		if l.machine.pause(pauseAlone, false) {
+			l.recheck = now
 			var e effects
 			e.did("session.resumed", "", nil, pauseAlone)
 			e.cue("info", "local_back", nil, l.inside()...)
@@ -387,7 +388,9 @@ func (l *live) watchAlone(now time.Time) {
 	if now.Before(l.alone.Add(aloneTime)) {
 		return
 	}
+	l.stepped = false
 	if l.machine.pause(pauseAlone, true) {
+		l.recheck = now
 		var e effects
 		e.did("session.paused", "", nil, pauseAlone)
 		e.cue("alert", "local_absent", nil, l.inside()...)

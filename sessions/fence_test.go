@@ -2,6 +2,7 @@ package sessions_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -190,14 +191,40 @@ func TestRestartRebuildsTheSession(t *testing.T) {
 	g.idris.channel(0, "ar", "live")
 }
 
+// gone tells whether a roster shows somebody without a connection.
+func gone(roster message, name string) bool {
+	return slices.ContainsFunc(roster["people"].([]any), func(p any) bool {
+		who := p.(map[string]any)
+		return who["name"] == name && who["connected"] == false
+	})
+}
+
+func TestADropOutOfSecondsCostsNoScope(t *testing.T) {
+	w := newWorld(t)
+	g := w.gather()
+	from := g.tremblay.mark()
+	g.otieno.conn.Close()
+	g.tremblay.until(from, "roster", func(m message) bool { return gone(m, "Dr Amina Otieno") })
+	g.idris.must("place.confirm", "place", "KE") // everybody's scope is asked again
+	g.tremblay.must("hand", "raised", true)
+	g.tremblay.mu.Lock()
+	defer g.tremblay.mu.Unlock()
+	for _, m := range g.tremblay.heard[from:] {
+		if m.text("code") == "scope_lost" {
+			t.Errorf("told at once: %v", m)
+		}
+	}
+}
+
 func TestJointPartPausesWithoutTheLocalPhysician(t *testing.T) {
 	w := newWorld(t)
 	g := w.gather()
 	from := g.tremblay.mark()
 	g.otieno.conn.Close()
-	g.tremblay.until(from, "roster", nil)
+	g.tremblay.until(from, "roster", func(m message) bool { return gone(m, "Dr Amina Otieno") })
 	w.setClock(w.clock().Add(61 * time.Second))
 	g.tremblay.until(from, "notice", func(m message) bool { return m.text("code") == "local_absent" })
+	g.tremblay.until(from, "scope", func(m message) bool { return m["acts"].(map[string]any)["joint_video_visit"] == false })
 	from = g.tremblay.mark()
 	g.otieno.dial()
 	g.tremblay.until(from, "channels", func(m message) bool { return m["paused"] == nil })

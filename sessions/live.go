@@ -51,6 +51,7 @@ type live struct {
 	repeat   time.Time // of writing them
 	recheck  time.Time // of scopes and consents
 	alone    time.Time // the local physician is gone since; zero: is there
+	stepped  bool      // the local physician was there, and is not gone for longer than aloneTime
 	consents map[workspace.Purpose]bool
 	chat     []said
 	signaled map[string]time.Time
