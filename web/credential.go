@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/consilium-health/consilium/credentialing"
 	"github.com/consilium-health/consilium/credentialing/identity"
@@ -144,6 +145,13 @@ func (s *Server) reportStatus(w http.ResponseWriter, r *http.Request) error {
 	l, id := localizer(r), credentialing.CredentialID(r.PathValue("credential"))
 	report := credentialing.StatusReport{Credential: id, Status: credentialing.Status(f.Choose(l, "new_status", i18n.OfficerStatus, statuses...)),
 		Source: f.Require(l, "status_source", i18n.OfficerSource, 300)}
+	if v := f.Value("status_from"); v != "" {
+		at, err := time.ParseInLocation(localTime, v, l.Zone())
+		if err != nil {
+			f.Fail("status_from", i18n.OfficerWhenBad)
+		}
+		report.From = at.UTC()
+	}
 	if f.OK() {
 		pending, err := s.d.Credentialing.ReportStatus(r.Context(), actorOf(r), report)
 		switch {
@@ -185,7 +193,7 @@ func (s *Server) showCredential(w http.ResponseWriter, r *http.Request, status i
 		return err
 	}
 	officer, own := actor.Has(identity.RoleOfficer), actor.Person == c.Person
-	p := pages.CredentialPage{ID: string(c.ID), PersonHref: "/credentials/people/" + string(c.Person), PersonName: names[c.Person], Row: credentialRow(c),
+	p := pages.CredentialPage{ID: string(c.ID), PersonHref: "/credentials/people/" + string(c.Person), PersonName: names[c.Person], Row: credentialRow(l, c),
 		Claim: string(c.ClaimID), From: orDash(c.Claim.ValidFrom.String()), To: orDash(c.Claim.ValidTo.String()), Holder: c.Claim.HolderName,
 		Territory: strings.Join(c.Claim.Territories, " "), Form: f, NotOwn: officer && own, MayVerify: officer && !own}
 	if c.Claim.Facility != "" {

@@ -88,6 +88,15 @@ func momentDay(l *i18n.Localizer, m credentialing.Moment, now time.Time) (day st
 	return l.Date(at), now.After(at)
 }
 
+// lastDay is the reader's day on which something ends that is over at an instant; ""
+// if it does not end.
+func lastDay(l *i18n.Localizer, ends time.Time) string {
+	if ends.IsZero() {
+		return ""
+	}
+	return l.Date(ends.Add(-time.Minute))
+}
+
 // sentences say a refusal: the leading reason, which credentials are behind it, then
 // the other reasons that a person can do something about.
 func (s *Server) sentences(ctx context.Context, l *i18n.Localizer, why *scheduling.Refusal) ([]string, error) {

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/consilium-health/consilium/credentialing"
 	"github.com/consilium-health/consilium/credentialing/identity"
@@ -162,7 +164,7 @@ func (s *Server) showFile(w http.ResponseWriter, r *http.Request, status int, f 
 	p := pages.FilePage{Unverified: s.unverifiedNotice(), Person: string(id), Own: actor.Person == id, Officer: actor.Has(identity.RoleOfficer),
 		Checked: file.ExclusionCheckedAt, Form: f}
 	for _, c := range file.Credentials {
-		p.Credentials = append(p.Credentials, credentialRow(c))
+		p.Credentials = append(p.Credentials, credentialRow(localizer(r), c))
 	}
 	for _, m := range file.Exclusions {
 		p.Matches = append(p.Matches, pages.MatchRow{ID: string(m.ID), Number: m.List + " " + m.Entry, Strong: m.Strong, Decision: m.Decision,
@@ -196,9 +198,12 @@ func (s *Server) officerCrumbs(r *http.Request) []pages.Crumb {
 	return []pages.Crumb{{Href: "/credentials", Label: localizer(r).T(i18n.OfficerTitle)}}
 }
 
-func credentialRow(c credentialing.CredentialView) pages.CredentialRow {
+func credentialRow(l *i18n.Localizer, c credentialing.CredentialView) pages.CredentialRow {
 	row := pages.CredentialRow{Href: "/credentials/" + string(c.ID), Kind: kindID(c.Kind), Type: c.Claim.Type, Place: c.Jurisdiction, Issuer: c.Issuer,
-		Number: c.Number, Ends: c.Standing.Ends, State: i18n.ID("officer.state." + string(c.State)), Standing: i18n.OfficerCounts, Level: pages.LevelOK}
+		Number: c.Number, Ends: lastDay(l, c.Standing.Ends), State: i18n.ID("officer.state." + string(c.State)), Standing: i18n.OfficerCounts, Level: pages.LevelOK}
+	if c.State == credentialing.StateApproved { // the newest period counts, even one that is yet to begin
+		row.Ends, _ = momentDay(l, c.Claim.ValidTo, time.Time{})
+	}
 	if reason := c.Standing.Reason; reason != "" {
 		row.Standing, row.Level = i18n.ID("officer.standing."+reason), pages.LevelBad
 		if reason == "unverified" || reason == "not-yet-valid" {
@@ -225,7 +230,49 @@ func (s *Server) failForm(f *pages.Form, err error) error {
 }
 
 func (s *Server) claimForm(w http.ResponseWriter, r *http.Request) error {
-	return s.showClaim(w, r, http.StatusOK, pages.Form{})
+	f := pages.Form{}
+	if id := r.URL.Query().Get("renews"); id != "" {
+		if err := s.renewal(r, credentialing.CredentialID(id), &f); err != nil {
+			return fmt.Errorf("renewal: %w", err)
+		}
+	}
+	return s.showClaim(w, r, http.StatusOK, f)
+}
+
+// renewal fills the form with what stays when a credential is renewed: all but the end.
+func (s *Server) renewal(r *http.Request, id credentialing.CredentialID, f *pages.Form) error {
+	c, err := s.d.Credentialing.View(r.Context(), actorOf(r), id)
+	if err != nil {
+		return err
+	}
+	if string(c.Person) != r.PathValue("person") {
+		return errNotFound
+	}
+	for field, value := range map[string]string{"kind": string(c.Kind), "issuer": c.Issuer, "number": c.Number, "jurisdiction": c.Jurisdiction,
+		"type": c.Claim.Type, "holder": c.Claim.HolderName, "territories": strings.Join(c.Claim.Territories, " "), "facility": c.Claim.Facility,
+		"currency": c.Claim.Currency, "pair": strings.Join(c.Claim.Pair, " "), "valid_from": dayAfter(c.Claim.ValidTo)} {
+		f.Prefill(field, value)
+	}
+	if c.Claim.PerClaim > 0 || c.Claim.Aggregate > 0 {
+		f.Prefill("per_claim", strconv.FormatInt(c.Claim.PerClaim, 10))
+		f.Prefill("aggregate", strconv.FormatInt(c.Claim.Aggregate, 10))
+	}
+	for _, a := range c.Claim.Activities {
+		f.Values.Add("activities", string(a))
+	}
+	for _, m := range c.Claim.Modes {
+		f.Values.Add("modes", m)
+	}
+	return nil
+}
+
+// dayAfter is the date after a bare date; "" of an instant or none.
+func dayAfter(m credentialing.Moment) string {
+	day, err := time.Parse(time.DateOnly, m.String())
+	if err != nil {
+		return ""
+	}
+	return day.AddDate(0, 0, 1).Format(time.DateOnly)
 }
 
 func (s *Server) showClaim(w http.ResponseWriter, r *http.Request, status int, f pages.Form) error {

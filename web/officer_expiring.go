@@ -31,7 +31,7 @@ func (s *Server) expiring(w http.ResponseWriter, r *http.Request) error {
 	p := pages.ExpiringPage{}
 	for _, e := range list {
 		row := pages.ExpiringRow{Href: "/credentials/" + string(e.Credential), Person: names[e.Person], Kind: kindID(e.Kind), Place: e.Jurisdiction, Number: e.Number,
-			Ends: e.Ends, Within: e.Within, After: bookedAfter(subjects, e), Level: pages.LevelInfo}
+			Ends: lastDay(localizer(r), e.Ends), Within: e.Within, After: bookedAfter(subjects, e), Level: pages.LevelInfo}
 		switch {
 		case e.Within <= 7 || row.After > 0:
 			row.Level = pages.LevelBad

@@ -209,7 +209,7 @@ func (s *seeder) credential(ctx context.Context, c castCredential) error {
 	}
 	switch c.Kind {
 	case credentialing.KindMalpractice:
-		claim.Currency, claim.PerClaim, claim.Aggregate = "USD", 1_000_000_00, 3_000_000_00
+		claim.Currency, claim.PerClaim, claim.Aggregate = "USD", 1_000_000, 3_000_000 // whole units
 	case credentialing.KindInterpreter:
 		claim.Pair, claim.Modes = c.Pair, []string{"simultaneous", "consecutive"}
 	}

@@ -5,6 +5,7 @@ package i18n
 const (
 	FaultAdvice       ID = "fault.advice"
 	FaultAdviceLink   ID = "fault.advice.link"
+	FaultAsk          ID = "fault.ask"
 	FaultBegins       ID = "fault.begins"
 	FaultCredential   ID = "fault.credential"
 	FaultCredentialOf ID = "fault.credential.of"
@@ -16,7 +17,10 @@ const (
 	FaultNoEvidence   ID = "fault.no_evidence"
 	FaultNotVerified  ID = "fault.not_verified"
 	FaultOverdue      ID = "fault.overdue"
+	FaultRenew        ID = "fault.renew"
 	FaultRevoked      ID = "fault.revoked"
+	FaultStatusFrom   ID = "fault.status_from"
+	FaultStatusHint   ID = "fault.status_from.hint"
 	FaultSurrendered  ID = "fault.surrendered"
 	FaultSuspended    ID = "fault.suspended"
 	FaultUnverified   ID = "fault.unverified"

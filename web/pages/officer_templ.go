@@ -81,7 +81,7 @@ type CredentialRow struct {
 	Place    string
 	Issuer   string
 	Number   string
-	Ends     time.Time // zero: open
+	Ends     string // last day as written; "": open
 	Standing i18n.ID
 	Level    Level
 	State    i18n.ID
@@ -727,7 +727,7 @@ func PersonFile(p FilePage) templ.Component {
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
-					if c.Ends.IsZero() {
+					if c.Ends == "" {
 						var templ_7745c5c3_Var34 string
 						templ_7745c5c3_Var34, templ_7745c5c3_Err = templ.JoinStringErrs(p.T(i18n.OfficerOpenEnd))
 						if templ_7745c5c3_Err != nil {
