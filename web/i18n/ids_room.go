@@ -102,6 +102,7 @@ const (
 	RoomKeyM               ID = "room.key.m"
 	RoomKeyV               ID = "room.key.v"
 	RoomKeySpace           ID = "room.key.space"
+	RoomKeySpaceName       ID = "room.key.space.name"
 	RoomKeyL               ID = "room.key.l"
 	RoomKeyH               ID = "room.key.h"
 	RoomKeyG               ID = "room.key.g"

@@ -2,7 +2,6 @@ package pages
 
 import (
 	"encoding/base64"
-	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -29,15 +28,16 @@ type CasesPage struct {
 // CaseFormPage is one step of the form for a case.
 type CaseFormPage struct {
 	Layout
-	Form      Form
-	Step      string // patient, question, history
-	Case      string // "" for a new one
-	Number    string
-	Known     []workspace.KnownPatient
-	Places    []string
-	Languages []string
-	Tongues   []string // languages of patients
-	Allergies int
+	Form         Form
+	Step         string // patient, question, history
+	Case         string // "" for a new one
+	Number       string
+	Known        []workspace.KnownPatient
+	Places       []string
+	Languages    []string
+	Tongues      []string // languages of patients
+	OtherTongues []Option
+	Allergies    int
 }
 
 // CaseSteps are the steps of the form, in order.
@@ -253,18 +253,6 @@ func (p CaseConsentsPage) to(c workspace.Consent) string {
 		name = p.Names[string(c.ReceiverOrganization)]
 	}
 	return name
-}
-
-// CaseSize writes a file size as people do.
-func caseSize(n int64) string {
-	switch {
-	case n < 1<<10:
-		return strconv.FormatInt(n, 10) + " B"
-	case n < 1<<20:
-		return strconv.FormatInt(n>>10, 10) + " KB"
-	default:
-		return fmt.Sprintf("%.1f MB", float64(n)/(1<<20))
-	}
 }
 
 // cardText is a card in one line, digits as digits.

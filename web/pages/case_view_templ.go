@@ -3393,9 +3393,9 @@ func caseFilesCard(p CasePage) templ.Component {
 					return templ_7745c5c3_Err
 				}
 				var templ_7745c5c3_Var163 string
-				templ_7745c5c3_Var163, templ_7745c5c3_Err = templ.JoinStringErrs(p.T(i18n.CaseViewFileLine, i18n.V{"Class": p.T(i18n.ID("case.class." + string(f.Class))), "Size": caseSize(f.Size)}))
+				templ_7745c5c3_Var163, templ_7745c5c3_Err = templ.JoinStringErrs(p.T(i18n.CaseViewFileLine, i18n.V{"Class": p.T(i18n.ID("case.class." + string(f.Class))), "Size": p.Size(f.Size)}))
 				if templ_7745c5c3_Err != nil {
-					return templ.Error{Err: templ_7745c5c3_Err, FileName: `pages/case_view.templ`, Line: 597, Col: 126}
+					return templ.Error{Err: templ_7745c5c3_Err, FileName: `pages/case_view.templ`, Line: 597, Col: 124}
 				}
 				_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var163))
 				if templ_7745c5c3_Err != nil {
