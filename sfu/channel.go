@@ -45,6 +45,7 @@ type channelTrack struct {
 	mu     sync.Mutex
 	source *Track // the leg on air, nil for none
 	seq    *seqmap.Stream
+	again  redMaker
 }
 
 // legKey names a microphone that may feed channel tracks, wherever and whenever it
@@ -253,7 +254,7 @@ func (r *Room) addChannelLocked(tag string) *channel {
 		}
 		t.info = &livekit.TrackInfo{
 			Sid: t.sid, Type: livekit.TrackType_AUDIO, Name: "out." + itoa(slot),
-			Source: t.source, MimeType: "audio/opus", DisableRed: true, Stream: "channel",
+			Source: t.source, MimeType: "audio/opus", Stream: "channel",
 		}
 		c.tracks[slot] = &channelTrack{track: t, seq: seqmap.New(256, uint16(rand.Uint32()>>1), rand.Uint32())}
 		t.announced = true
@@ -276,6 +277,7 @@ func (c *channelTrack) feed(leg *Track, now time.Time) {
 	}
 	c.source = leg
 	c.seq.Stop()
+	c.again.forget()
 }
 
 func (c *channelTrack) endLocked(now time.Time) {
@@ -283,6 +285,7 @@ func (c *channelTrack) endLocked(now time.Time) {
 		return
 	}
 	seq, ts := c.seq.Insert(now, audioClock, audioFrame)
+	c.again.forget()
 	c.track.forward(0, &rtpPacket{seq: seq, ts: ts, payload: silence, level: 127}, now)
 }
 
@@ -293,9 +296,10 @@ func (c *channelTrack) write(leg *Track, p *rtpPacket, now time.Time) {
 	if c.source != leg {
 		return
 	}
-	// A channel's track is Opus: redundancy ends here, what it rebuilt goes on.
+	// Redundancy of the leg ends here, and what it rebuilt goes on as any other frame: a
+	// channel has its own, made of what the channel has sent, whatever the leg sends.
 	out := *p
-	out.payload, out.primary, out.rebuilt = p.opusFrame(), nil, false
+	out.primary, out.rebuilt = p.opusFrame(), false
 	if !c.seq.Ready() {
 		c.seq.Switch(0, p.seq, p.ts, c.seq.Project(now, audioClock, audioFrame))
 		out.marker = true
@@ -305,6 +309,7 @@ func (c *channelTrack) write(leg *Track, p *rtpPacket, now time.Time) {
 		return
 	}
 	out.seq, out.ts = seq, ts
+	out.payload = c.again.wrap(seq, ts, out.primary)
 	c.track.note(&out, now)
 	c.track.forward(0, &out, now)
 }

@@ -113,3 +113,42 @@ func (s *redState) note(seq uint16) {
 func (s *redState) had(seq uint16) bool {
 	return s.known[seq%rebuilt] && s.done[seq%rebuilt] == seq
 }
+
+// redMaker makes RED of single frames: each packet carries the frame before it once
+// more. Subscribers without RED get the frame alone.
+type redMaker struct {
+	seq   uint16
+	ts    uint32
+	frame []byte // the last one, empty for none
+	out   []byte // what wrap returned
+}
+
+// The fields of a block's header: 14 bits of time, 10 of length.
+const (
+	maxREDOffset = 1<<14 - 1
+	maxREDBlock  = 1<<10 - 1
+)
+
+// forget is called where the stream is cut: what comes next has another past.
+func (m *redMaker) forget() { m.frame = m.frame[:0] }
+
+// wrap returns the payload for a frame, valid until the next call. A frame that comes
+// after a later one repeats nothing, and is not repeated.
+func (m *redMaker) wrap(seq uint16, ts uint32, frame []byte) []byte {
+	pt := uint8(opus.PayloadType)
+	m.out = m.out[:0]
+	known := len(m.frame) > 0
+	if known && int16(seq-m.seq) <= 0 {
+		m.out = append(append(m.out, pt), frame...)
+		return m.out
+	}
+	if offset := ts - m.ts; known && offset > 0 && offset <= maxREDOffset && len(m.frame) <= maxREDBlock {
+		m.out = binary.BigEndian.AppendUint32(m.out, uint32(0x80|pt)<<24|offset<<10|uint32(len(m.frame)))
+		m.out = append(append(m.out, pt), m.frame...)
+	} else {
+		m.out = append(m.out, pt)
+	}
+	m.out = append(m.out, frame...)
+	m.seq, m.ts, m.frame = seq, ts, append(m.frame[:0], frame...)
+	return m.out
+}

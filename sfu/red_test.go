@@ -65,7 +65,7 @@ func redStage() (track *Track, l *layer, plain, full *wire, channelOut *wire, c 
 	plain, full = sub(track, 0), sub(track, 63)
 	out := &Track{kind: webrtc.RTPCodecTypeAudio, room: room, owner: owner, channel: "de"}
 	out.flow.Store(uint32(Flowing))
-	channelOut = sub(out, 63)
+	channelOut = sub(out, 0)
 	c = &channelTrack{track: out, source: track, seq: seqmap.New(256, 1, 0)}
 	track.taps.Store(&[]*channelTrack{c})
 	return track, l, plain, full, channelOut, c
