@@ -221,10 +221,15 @@ func (s *Server) Check(c Claims) error {
 	}
 	r := s.Room(c.Video.Room)
 	if r == nil {
-		if s.cfg.AutoCreate {
-			return nil
+		if !s.cfg.AutoCreate {
+			return ErrNoRoom
 		}
-		return ErrNoRoom
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.drains {
+			return ErrClosed
+		}
+		return nil
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -225,7 +225,11 @@ func (r *Room) leaveLocked(p *participant, reason livekit.DisconnectReason) {
 		r.srv.emit(Event{Kind: ParticipantLeft, Room: r.name, Info: r.infoLocked(), Identity: p.identity, Participant: info})
 	}
 	if p.peer != nil {
-		p.peer.stop(livekit.LeaveRequest_DISCONNECT, reason)
+		action := livekit.LeaveRequest_DISCONNECT
+		if reason == livekit.DisconnectReason_SERVER_SHUTDOWN {
+			action = livekit.LeaveRequest_RECONNECT // to what starts next
+		}
+		p.peer.stop(action, reason)
 	}
 	if len(r.people) == len(r.channels) {
 		r.emptySince = r.srv.now()

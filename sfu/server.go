@@ -84,6 +84,7 @@ type Server struct {
 	mu     sync.Mutex
 	rooms  map[string]*Room // guarded by mu
 	closed bool             // guarded by mu
+	drains bool             // guarded by mu: no new rooms
 
 	feeds feedTable
 	count counters
@@ -304,11 +305,37 @@ func (s *Server) room(name string, setup func(*Room)) (*Room, error) {
 	if r := s.rooms[name]; r != nil {
 		return r, nil
 	}
+	if s.drains {
+		return nil, ErrClosed
+	}
 	r := newRoom(s, name)
 	setup(r)
 	s.rooms[name] = r
 	s.emit(Event{Kind: RoomStarted, Room: name, Info: r.infoLocked()})
 	return r, nil
+}
+
+// Drain refuses new rooms from now on; those that are open go on, and may be joined. It
+// may be repeated.
+func (s *Server) Drain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.drains = true
+}
+
+// Clients is how many participants are in rooms, language channels not counted.
+func (s *Server) Clients() int {
+	n := 0
+	for _, r := range s.Rooms() {
+		r.mu.Lock()
+		for _, p := range r.people {
+			if p.peer != nil {
+				n++
+			}
+		}
+		r.mu.Unlock()
+	}
+	return n
 }
 
 // Room returns an open room, or nil.

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -53,6 +54,7 @@ type app struct {
 	engine        *sfu.Server  // nil on a cluster
 	relay         *turn.Server // nil without one
 	figures       *figures     // nil unless set
+	draining      atomic.Bool  // from the first signal on
 	media         sessions.Media
 	listener      net.Listener
 	server        *http.Server
@@ -306,6 +308,9 @@ func (a *app) startJobs(ctx context.Context) error {
 
 // ready tells whether requests can be served.
 func (a *app) ready(ctx context.Context) error {
+	if a.draining.Load() {
+		return errDraining
+	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	return pgx.BeginFunc(ctx, a.pool, func(tx pgx.Tx) error { _, err := tx.Exec(ctx, "select 1"); return err })

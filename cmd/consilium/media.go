@@ -306,6 +306,7 @@ func runMedia(ctx context.Context, e environment, args []string) error {
 	figures.tell(e.out)
 	select {
 	case <-ctx.Done():
+		drain(context.WithoutCancel(ctx), engine, c.Drain, log)
 		return server.Close()
 	case err := <-served:
 		return fmt.Errorf("media: %w", err)

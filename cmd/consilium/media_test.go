@@ -18,6 +18,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -71,21 +72,118 @@ const mediaSecret = "a-secret-of-at-least-32-characters"
 // startMedia runs `consilium media` with these settings.
 func startMedia(t *testing.T, pairs ...string) *printed {
 	t.Helper()
+	out, _, _ := runsMedia(t, pairs...)
+	return out
+}
+
+// runsMedia is startMedia with what a signal does, and a channel closed at its end.
+func runsMedia(t *testing.T, pairs ...string) (out *printed, stop func(), ended <-chan struct{}) {
+	t.Helper()
 	lksdk.SetLogger(lklogger.GetDiscardLogger())
-	out := &printed{more: make(chan struct{}, 1)}
+	out = &printed{more: make(chan struct{}, 1)}
 	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
+	end := make(chan struct{})
+	var err error
 	go func() {
-		ended <- run(ctx, environment{getenv: env(pairs...), out: out, err: io.Discard},
+		defer close(end)
+		err = run(ctx, environment{getenv: env(pairs...), out: out, err: io.Discard},
 			[]string{"media", "--addr", "127.0.0.1:0", "--udp-port", "0", "--key", "key", "--secret", mediaSecret})
 	}()
 	t.Cleanup(func() {
 		cancel()
-		if err := <-ended; err != nil {
+		<-end
+		if err != nil {
 			t.Error(err)
 		}
 	})
-	return out
+	return out, cancel, end
+}
+
+// talker is a participant on the Go SDK who speaks and counts what they hear.
+type talker struct {
+	room    *lksdk.Room
+	heard   atomic.Int64
+	changed chan struct{} // something below changed
+	again   atomic.Int64  // times that it reconnected
+	gone    atomic.Bool
+}
+
+func talk(t *testing.T, url, room, id string, options ...lksdk.ConnectOption) *talker {
+	t.Helper()
+	raw, err := auth.NewAccessToken("key", mediaSecret).SetIdentity(id).SetVideoGrant(&auth.VideoGrant{RoomJoin: true, Room: room}).ToJWT()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &talker{changed: make(chan struct{}, 1)}
+	note := func() {
+		select {
+		case p.changed <- struct{}{}:
+		default:
+		}
+	}
+	cb := lksdk.NewRoomCallback()
+	cb.OnTrackSubscribed = func(track *webrtc.TrackRemote, _ *lksdk.RemoteTrackPublication, _ *lksdk.RemoteParticipant) {
+		for {
+			if _, _, err := track.ReadRTP(); err != nil {
+				return
+			}
+			p.heard.Add(1)
+			note()
+		}
+	}
+	cb.OnReconnected = func() { p.again.Add(1); note() }
+	cb.OnDisconnected = func() { p.gone.Store(true); note() }
+	if p.room, err = lksdk.ConnectToRoomWithToken(url, raw, cb, append(options, lksdk.WithDisableRegionDiscovery())...); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.room.Disconnect)
+	track, err := lksdk.NewLocalTrack(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	track.SetLogger(lklogger.GetDiscardLogger())
+	if _, err := p.room.LocalParticipant.PublishTrack(track, &lksdk.TrackPublicationOptions{Source: livekit.TrackSource_MICROPHONE}); err != nil {
+		t.Fatal(err)
+	}
+	stop, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		ticker := time.NewTicker(20 * time.Millisecond)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-ticker.C:
+				_ = track.WriteSample(media.Sample{Data: []byte{0xf8, 0xff, 0xfe}, Duration: 20 * time.Millisecond}, nil)
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		close(stop)
+		<-ended
+	})
+	return p
+}
+
+// until waits for something that a talker notes.
+func (p *talker) until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	limit := time.After(30 * time.Second)
+	for !ok() {
+		select {
+		case <-p.changed:
+		case <-limit:
+			t.Fatalf("not in 30 s: %s (heard %d packets, reconnected %d times)", what, p.heard.Load(), p.again.Load())
+		}
+	}
+}
+
+// hears waits for so many packets more.
+func (p *talker) hears(t *testing.T, n int64) {
+	t.Helper()
+	before := p.heard.Load()
+	p.until(t, "sound", func() bool { return p.heard.Load() >= before+n })
 }
 
 // pemFiles writes a certificate for 127.0.0.1 and its key.
@@ -135,51 +233,10 @@ func TestMediaGoesThroughTheRelayThatIsSet(t *testing.T) {
 		t.Errorf("certificate %d", n)
 	}
 	_ = conn.Close()
-	heard := make(chan struct{}, 1)
-	join := func(id string, options ...lksdk.ConnectOption) *lksdk.Room {
-		raw, err := auth.NewAccessToken("key", mediaSecret).SetIdentity(id).SetVideoGrant(&auth.VideoGrant{RoomJoin: true, Room: "the room"}).ToJWT()
-		if err != nil {
-			t.Fatal(err)
-		}
-		cb := lksdk.NewRoomCallback()
-		cb.OnTrackSubscribed = func(track *webrtc.TrackRemote, _ *lksdk.RemoteTrackPublication, _ *lksdk.RemoteParticipant) {
-			for range 10 {
-				if _, _, err := track.ReadRTP(); err != nil {
-					return
-				}
-			}
-			heard <- struct{}{}
-		}
-		room, err := lksdk.ConnectToRoomWithToken(url, raw, cb, append(options, lksdk.WithDisableRegionDiscovery())...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(room.Disconnect)
-		return room
-	}
 	relayed := lksdk.WithICETransportPolicy(webrtc.ICETransportPolicyRelay)
-	join("listener", relayed)
-	speaker := join("speaker", relayed)
-	track, err := lksdk.NewLocalTrack(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := speaker.LocalParticipant.PublishTrack(track, &lksdk.TrackPublicationOptions{Source: livekit.TrackSource_MICROPHONE}); err != nil {
-		t.Fatal(err)
-	}
-	ticker := time.NewTicker(20 * time.Millisecond)
-	defer ticker.Stop()
-	limit := time.After(20 * time.Second)
-	for speaking := true; speaking; {
-		select {
-		case <-ticker.C:
-			_ = track.WriteSample(media.Sample{Data: []byte{0xf8, 0xff, 0xfe}, Duration: 20 * time.Millisecond}, nil)
-		case <-heard:
-			speaking = false
-		case <-limit:
-			t.Fatal("nothing is heard through the relay")
-		}
-	}
+	listener := talk(t, url, "the room", "listener", relayed)
+	talk(t, url, "the room", "speaker", relayed)
+	listener.hears(t, 10)
 	get := func(path, accept string) string {
 		t.Helper()
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, figures+path, nil)

@@ -247,8 +247,8 @@ func (a *app) trustFile(context.Context) ([]byte, error) {
 	return json.MarshalIndent(a.workspace.Trust(), "", "  ")
 }
 
-// run serves until ctx ends, then stops in order: no new requests, running ones
-// end, the rest by close.
+// run serves until ctx ends, then stops in order: running consults may end, with their
+// pages; no new requests, running ones end; the rest by close.
 func (a *app) run(ctx context.Context, people *cast) error {
 	a.server = &http.Server{
 		Handler: a.figures.count(a.handler(people)), ReadHeaderTimeout: headerLimit, IdleTimeout: idleLimit, MaxHeaderBytes: 64 << 10,
@@ -268,6 +268,8 @@ func (a *app) run(ctx context.Context, people *cast) error {
 	select {
 	case <-ctx.Done():
 		a.log.Info("stopping")
+		a.draining.Store(true)
+		drain(context.WithoutCancel(ctx), a.engine, a.cfg.Drain, a.log)
 	case err = <-served:
 		return fmt.Errorf("serve: %w", err)
 	case <-gone:
