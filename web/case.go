@@ -59,7 +59,8 @@ func caseAddress(id workspace.CaseID, rest ...string) string {
 }
 
 // caseLanguages are those in which people write cases here.
-var caseLanguages = []string{"en", "fr", "ar", "sw", "pt", "es", "ru", "zh", "de"}
+var caseLanguages = []string{"en", "fr", "ar", "sw", "pt", "es", "ru", "zh", "de", "am", "bn", "fa", "hi", "id", "it", "ja", "kk", "ko", "my", "ne", "nl", "pl", "rw",
+	"so", "th", "tr", "uk", "ur", "uz", "vi"}
 
 // patientLanguages are those a patient can be asked about in the form.
 var patientLanguages = []string{"ar", "en", "fr", "sw", "so", "am", "pt", "es", "ru", "zh", "de"}
@@ -141,7 +142,7 @@ func (s *Server) newCasePage(w http.ResponseWriter, r *http.Request) error {
 		return fmt.Errorf("clinic of a new case: %w", err)
 	}
 	f := pages.Form{}
-	f.Prefill("language", v.l.Tag())
+	f.Prefill("language", baseTag(v.l.Tag()))
 	f.Prefill("place", org.Place)
 	f.Prefill("zone", org.Zone)
 	f.Prefill("urgency", string(workspace.Soon))
@@ -150,9 +151,11 @@ func (s *Server) newCasePage(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) showCaseForm(w http.ResponseWriter, r *http.Request, status int, f pages.Form, step string, c workspace.Case) error {
 	v := visitOf(r)
-	p := pages.CaseFormPage{Form: f, Step: step, Case: string(c.ID), Number: c.Number, Places: s.places(), Languages: caseLanguages,
-		Tongues: patientLanguages, Allergies: pages.CaseAllergies}
+	p := pages.CaseFormPage{Form: f, Step: step, Case: string(c.ID), Number: c.Number, Places: s.places(), Languages: caseLanguages, Allergies: pages.CaseAllergies}
 	var err error
+	if p.Tongues, p.OtherTongues, err = s.tongues(r.Context(), v.l, f.All("languages")); err != nil {
+		return err
+	}
 	if c.ID == "" {
 		if p.Known, err = s.d.Workspace.Patients(r.Context(), v.actor); err != nil {
 			return fmt.Errorf("known patients: %w", err)
@@ -186,8 +189,8 @@ func (s *Server) readPatient(l *i18n.Localizer, f *pages.Form, n *workspace.NewC
 	}
 	n.Urgency = workspace.Urgency(f.Choose(l, "urgency", i18n.CaseFieldUrgency, urgencies...))
 	n.Languages = nil
-	for _, tag := range f.All("languages") {
-		if slices.Contains(patientLanguages, tag) {
+	for _, tag := range append(f.All("languages"), f.Value("language_other")) {
+		if patientLanguage(tag) && !slices.Contains(n.Languages, tag) {
 			n.Languages = append(n.Languages, tag)
 		}
 	}

@@ -22,7 +22,7 @@ func (s *Server) opinionPage(w http.ResponseWriter, r *http.Request) error {
 	}
 	f := pages.Form{}
 	f.Prefill("version", strconv.Itoa(view.DraftVersion))
-	f.Prefill("language", localizer(r).Tag())
+	f.Prefill("language", baseTag(localizer(r).Tag()))
 	if view.Draft != nil {
 		f = opinionForm(*view.Draft, view.DraftVersion)
 	}
@@ -218,7 +218,7 @@ func (s *Server) decisionPage(w http.ResponseWriter, r *http.Request) error {
 		return fmt.Errorf("decision page: %w", err)
 	}
 	f := pages.Form{}
-	f.Prefill("language", localizer(r).Tag())
+	f.Prefill("language", baseTag(localizer(r).Tag()))
 	if len(view.Languages) > 0 {
 		f.Prefill("told_language", view.Languages[0])
 	}
