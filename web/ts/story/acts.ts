@@ -2,7 +2,15 @@
 // which are the same in every language of the page.
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
+import type { Locator } from "playwright-core";
 import { type Person, type Stage, root } from "./stage.ts";
+
+/** Opens whatever is folded around something. */
+export async function unfold(l: Locator): Promise<void> {
+  await l.evaluate((e) => {
+    for (let at: Element | null = e; at; at = at.parentElement) if (at instanceof HTMLDetailsElement) at.open = true;
+  });
+}
 
 /** Signs somebody in with one click, as the demonstration offers. */
 export async function signIn(p: Person, name: string): Promise<void> {
@@ -70,7 +78,7 @@ export async function openCase(p: Person, c: NewCase): Promise<string> {
     await page.locator("select[name=sex]").selectOption(c.patient.sex);
     if (c.patient.contact) await page.locator("[name=contact]").fill(c.patient.contact);
   }
-  for (const tag of c.languages) await page.locator(`input[name=languages][value="${tag}"]`).check();
+  for (const tag of c.languages) await page.locator(`input[name=languages][value="${tag}"]`).check(); // those somebody here speaks
   if (c.place) await page.locator("select[name=place]").selectOption(c.place);
   await page.locator("[name=identity_confirmed]").check();
   await page.locator("main form.card button").click();
@@ -115,9 +123,7 @@ export async function assign(p: Person, casePath: string, specialist: string): P
 
 /** Books a time of the page of times that is open already; the instant is that of the choice, RFC 3339. Returns the visit's path. */
 export async function bookShown(p: Person, start: string): Promise<string> {
-  await p.page.locator(`input[name=start][value="${start}"]`).first().evaluate((e) => {
-    for (let at: Element | null = e; at; at = at.parentElement) if (at instanceof HTMLDetailsElement) at.open = true;
-  });
+  await unfold(p.page.locator(`input[name=start][value="${start}"]`).first());
   await p.page.locator(`input[name=start][value="${start}"]`).first().check();
   await p.page.locator("form[action$='/times']:has(input[name=start][type=radio]) > button").last().click();
   await p.page.waitForURL(/\/appointments\/[0-9a-f-]{36}$/);
@@ -125,7 +131,7 @@ export async function bookShown(p: Person, start: string): Promise<string> {
 }
 
 /** Books a visit at a time typed as the wall of a zone shows it, such as 2027-02-03T14:00. Returns the visit's path. */
-export async function bookAt(p: Person, casePath: string, v: { specialist: string; kind: "joint_video_visit" | "advice"; minutes: 15 | 30 | 45 | 60; local: string; zone: string }): Promise<string> {
+export async function bookAt(p: Person, casePath: string, v: { specialist: string; kind: "joint_video_visit" | "advise_physician"; minutes: 15 | 30 | 45 | 60; local: string; zone: string }): Promise<string> {
   const { page } = p;
   await page.goto(`${casePath}/times?kind=${v.kind}&duration=${v.minutes}`);
   const who = await page.locator("select[name=specialist] option, input[name=specialist]").evaluateAll((all, name) =>
@@ -134,12 +140,45 @@ export async function bookAt(p: Person, casePath: string, v: { specialist: strin
   assert.ok(who, `${v.specialist} can be chosen`);
   await page.goto(`${casePath}/times?kind=${v.kind}&duration=${v.minutes}&specialist=${who}`);
   const form = page.locator("form:has([name=local])");
-  await form.evaluate((e) => {
-    for (let at: Element | null = e; at; at = at.parentElement) if (at instanceof HTMLDetailsElement) at.open = true;
-  });
+  await unfold(form);
   await form.locator("[name=local]").fill(v.local);
   await form.locator("select[name=zone]").selectOption(v.zone);
   await form.locator("button").last().click();
   await page.waitForURL(/\/appointments\/[0-9a-f-]{36}$/);
   return new URL(page.url()).pathname;
+}
+
+export interface Opinion { understanding: string; assessment: string; diagnosis: string; recommendation: string }
+
+/** A specialist with a passkey writes and signs an opinion in a case assigned to them. */
+export async function signOpinion(p: Person, casePath: string, o: Opinion): Promise<void> {
+  const { page } = p;
+  await page.goto(`${casePath}/opinion`);
+  await page.locator("[name=understanding]").fill(o.understanding);
+  await page.locator("[name=assessment]").fill(o.assessment);
+  await page.locator("[name*=diagnosis][name*=condition]").first().fill(o.diagnosis);
+  await page.locator("select[name*=diagnosis][name*=likelihood]").first().selectOption("likely");
+  await page.locator("textarea[name*=recommendation]").first().fill(o.recommendation);
+  await page.locator("select[name*=recommendation][name*=strength]").first().selectOption("strong");
+  await page.locator("select[name*=recommendation][name*=urgency]").first().selectOption("weeks");
+  await page.locator("select[name=confidence]").selectOption("4");
+  await page.locator("button[name=do][value=sign]").click();
+  await page.locator("form[data-passkey=sign] button").click();
+  await page.waitForURL(casePath);
+}
+
+/** An interpreter accepts a visit and promises confidentiality. */
+export async function acceptVisit(p: Person, visit: string): Promise<void> {
+  await p.page.goto(visit);
+  await p.page.locator("input[name=promise]").check();
+  await p.page.locator("button[name=answer][value=accept]").click();
+  await p.page.locator("input[name=promise]").waitFor({ state: "detached" });
+}
+
+/** The link to an invitation in the mail that somebody of this name got last. Whoever is given reads the outbox. */
+export async function invitationOf(reader: Person, name: string): Promise<string> {
+  await reader.page.goto("/outbox");
+  const link = await reader.page.locator("article", { hasText: name }).locator("a[href*='/invite/']").first().getAttribute("href");
+  assert.ok(link, `an invitation for ${name}`);
+  return link;
 }

@@ -53,6 +53,8 @@ export interface Scene {
   cast?: Cast;
   /** what time it is when the service starts: an instant such as 2027-01-05T08:00:00Z */
   clock?: string;
+  /** settings of the service beside the defaults, as its environment */
+  env?: Readonly<Record<string, string>>;
 }
 
 export interface Counts { readonly passed: number; readonly failed: number }
@@ -117,7 +119,7 @@ export class Stage {
       permissions: ["camera", "microphone"], acceptDownloads: true,
       ...(look.phone ? { userAgent: look.phone.userAgent, hasTouch: true, isMobile: true, deviceScaleFactor: look.phone.scale } : {}),
     });
-    context.setDefaultTimeout(60_000); // two cores may be busy with other tests
+    context.setDefaultTimeout(Number(process.env["CONSILIUM_STORY_PATIENCE"] ?? 60_000)); // two cores may be busy with other tests
     if (look.tone !== undefined) await speakTone(context, look.tone);
     await cuttable(context);
     const page = await context.newPage();
@@ -213,7 +215,7 @@ const logOf = (scene: Scene): string => join(shots, `server${scene.name ? `-${sc
 async function serve(address: string, data: string, scene: Scene, clock?: string): Promise<ChildProcess> {
   const log = openSync(logOf(scene), "a");
   const server = spawn(binary, ["demo", "--addr", new URL(address).host, "--data", join(data, "demo"),
-    ...(scene.cast ? ["--cast", join(data, "people.json")] : []), ...(clock ? ["--clock", clock] : [])], { stdio: ["ignore", log, log] });
+    ...(scene.cast ? ["--cast", join(data, "people.json")] : []), ...(clock ? ["--clock", clock] : [])], { stdio: ["ignore", log, log], env: { ...process.env, ...scene.env } });
   closeSync(log);
   await serving(address, server, logOf(scene));
   return server;

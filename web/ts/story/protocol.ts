@@ -1,0 +1,291 @@
+// The media engine against the real client of its protocol in Chromium: `consilium media`
+// in a process of its own, and pages that hold nothing but livekit-client. What the Go
+// client shows of the same stands in sfu/conformance_test.go.
+import { type ChildProcess, spawn } from "node:child_process";
+import { createHmac } from "node:crypto";
+import { once } from "node:events";
+import { existsSync, readFileSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import { type AddressInfo, createServer as createSocket } from "node:net";
+import { join } from "node:path";
+import type * as Kit from "livekit-client";
+import { type Browser, chromium, type Page } from "playwright-core";
+import { type Counts, root } from "./stage.ts";
+import { speakTone } from "./tone.ts";
+
+declare const LivekitClient: typeof Kit;
+
+const key = "protocol";
+const secret = "a-secret-of-the-protocol-story-of-32-characters";
+const room = "conformance";
+const program = process.env["CONSILIUM_BINARY"] ?? join(root, "bin/consilium");
+const limitMs = Number(process.env["CONSILIUM_STORY_PATIENCE"] ?? 60_000);
+const chromiums = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome-stable", "/usr/bin/google-chrome",
+  "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome", "/Applications/Chromium.app/Contents/MacOS/Chromium"];
+const flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+  "--use-fake-device-for-media-stream=fps=10,device-count=1", "--use-fake-ui-for-media-stream", "--allow-loopback-in-peer-connection",
+  "--disable-features=WebRtcHideLocalIpsWithMdns", "--autoplay-policy=no-user-gesture-required"];
+
+/** What a page remembers: its room, what happened in it, and its sockets. */
+interface Held extends Window { room: Kit.Room; seen: string[]; sockets: WebSocket[] }
+
+function token(identity: string, grant: Record<string, unknown>): string {
+  const part = (v: unknown): string => Buffer.from(JSON.stringify(v)).toString("base64url");
+  const now = Math.floor(Date.now() / 1000);
+  const text = `${part({ alg: "HS256", typ: "JWT" })}.${part({ iss: key, sub: identity, nbf: now - 5, exp: now + 600, video: { room, ...grant } })}`;
+  return `${text}.${createHmac("sha256", secret).update(text).digest("base64url")}`;
+}
+
+async function freePort(): Promise<number> {
+  const s = createSocket().listen(0, "127.0.0.1");
+  await once(s, "listening");
+  const { port } = s.address() as AddressInfo;
+  s.close();
+  await once(s, "close");
+  return port;
+}
+
+/** The engine, a server with one empty page, and a browser. */
+class Bench {
+  passed = 0;
+  failed = 0;
+  private constructor(readonly url: string, private readonly pages: string, private readonly engine: ChildProcess, private readonly web: Server, private readonly browser: Browser) {}
+
+  static async open(): Promise<Bench> {
+    const port = await freePort();
+    const engine = spawn(program, ["media", "--addr", `127.0.0.1:${port}`, "--udp-port", "0", "--key", key, "--secret", secret],
+      { stdio: ["ignore", "ignore", "inherit"], env: { PATH: process.env["PATH"], CONSILIUM_DRAIN: "1s" } });
+    const until = Date.now() + limitMs;
+    while (!(await fetch(`http://127.0.0.1:${port}/healthz`).then((r) => r.ok, () => false))) {
+      if (Date.now() > until || engine.exitCode !== null) throw new Error("the media engine does not answer");
+    }
+    const kit = readFileSync(join(root, "web/ts/node_modules/livekit-client/dist/livekit-client.umd.js"));
+    const web = createServer((request, response) => {
+      const script = request.url === "/kit.js";
+      response.setHeader("Content-Type", script ? "text/javascript" : "text/html");
+      response.end(script ? kit : "<!doctype html><title>client</title><script src=/kit.js></script>");
+    }).listen(0, "localhost");
+    await once(web, "listening");
+    const executablePath = process.env["CONSILIUM_CHROMIUM"] ?? chromiums.find((p) => existsSync(p));
+    if (!executablePath) throw new Error("no Chromium found: set CONSILIUM_CHROMIUM");
+    const browser = await chromium.launch({ executablePath, args: flags });
+    return new Bench(`ws://127.0.0.1:${port}`, `http://localhost:${(web.address() as AddressInfo).port}/`, engine, web, browser);
+  }
+
+  /** A page that has joined as somebody. */
+  async join(identity: string, hertz: number): Promise<Page> {
+    const context = await this.browser.newContext({ permissions: ["camera", "microphone"] });
+    context.setDefaultTimeout(limitMs);
+    await speakTone(context, hertz);
+    await context.addInitScript(() => {
+      const w = window as unknown as Held;
+      w.sockets = [];
+      w.seen = [];
+      const Real = WebSocket;
+      window.WebSocket = class extends Real {
+        constructor(...a: ConstructorParameters<typeof WebSocket>) {
+          super(...a);
+          w.sockets.push(this);
+        }
+      };
+    });
+    const page = await context.newPage();
+    await page.goto(this.pages);
+    const ticket = token(identity, { roomJoin: true, canUpdateOwnMetadata: true });
+    await page.evaluate(async ({ url, ticket }) => {
+      const w = window as unknown as Held;
+      const kit = LivekitClient;
+      const r = (w.room = new kit.Room({ dynacast: true, publishDefaults: { simulcast: true, red: true, dtx: false } }));
+      const say = (what: string): void => void w.seen.push(what);
+      r.on(kit.RoomEvent.ParticipantConnected, (p) => say(`joined ${p.identity}`))
+        .on(kit.RoomEvent.ParticipantDisconnected, (p) => say(`left ${p.identity}`))
+        .on(kit.RoomEvent.TrackSubscribed, (t, _, p) => { t.attach(); say(`subscribed ${p.identity} ${t.source}`); })
+        .on(kit.RoomEvent.TrackUnpublished, (t, p) => say(`unpublished ${p.identity} ${t.source}`))
+        .on(kit.RoomEvent.TrackMuted, (t, p) => say(`muted ${p.identity} ${t.source}`))
+        .on(kit.RoomEvent.TrackUnmuted, (t, p) => say(`unmuted ${p.identity} ${t.source}`))
+        .on(kit.RoomEvent.ActiveSpeakersChanged, (list) => list.forEach((p) => say(`speaks ${p.identity}`)))
+        .on(kit.RoomEvent.DataReceived, (bytes, p, _, topic) => say(`data ${p?.identity} ${topic} ${new TextDecoder().decode(bytes)}`))
+        .on(kit.RoomEvent.ParticipantAttributesChanged, (changed, p) => say(`attributes ${p.identity} ${JSON.stringify(changed)}`))
+        .on(kit.RoomEvent.ParticipantMetadataChanged, (_, p) => say(`metadata ${p.identity} ${p.metadata}`))
+        .on(kit.RoomEvent.ParticipantNameChanged, (name, p) => say(`name ${p.identity} ${name}`))
+        .on(kit.RoomEvent.ParticipantPermissionsChanged, (_, p) => say(`permissions ${p.identity} publish=${p.permissions?.canPublish}`))
+        .on(kit.RoomEvent.SignalReconnecting, () => say("signal reconnecting"))
+        .on(kit.RoomEvent.Reconnecting, () => say("reconnecting"))
+        .on(kit.RoomEvent.Reconnected, () => say("reconnected"))
+        .on(kit.RoomEvent.Disconnected, (why) => say(`disconnected ${why}`));
+      r.registerTextStreamHandler("chat", async (reader, from) => say(`text ${from.identity} ${await reader.readAll()}`));
+      await r.connect(url, ticket);
+    }, { url: this.url, ticket });
+    return page;
+  }
+
+  /** A call of RoomService, which must answer. */
+  async service(method: string, request: Record<string, unknown>): Promise<void> {
+    const answer = await fetch(`${this.url.replace("ws", "http")}/twirp/livekit.RoomService/${method}`, {
+      method: "POST", headers: { "Content-Type": "application/json", Authorization: `Bearer ${token("operator", { roomAdmin: true })}` }, body: JSON.stringify({ room, ...request }),
+    });
+    if (!answer.ok) throw new Error(`${method}: ${answer.status} ${await answer.text()}`);
+  }
+
+  async step(name: string, play: () => Promise<void>): Promise<void> {
+    const began = Date.now();
+    try {
+      await play();
+      this.passed++;
+      console.log(`ok    ${name} (${((Date.now() - began) / 1000).toFixed(1)} s)`);
+    } catch (e) {
+      this.failed++;
+      console.log(`FAIL  ${name}\n      ${e instanceof Error ? (e.stack ?? e.message) : String(e)}`);
+      throw e;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.browser.close();
+    this.web.close();
+    this.engine.kill("SIGTERM");
+    if (this.engine.exitCode === null) await once(this.engine, "exit");
+  }
+}
+
+/** Waits until a page has seen something, and forgets what it saw. */
+async function sees(page: Page, ...all: string[]): Promise<void> {
+  await page.waitForFunction((all) => all.every((want) => (window as unknown as Held).seen.some((s) => s.startsWith(want))), all).catch(async (e: unknown) => {
+    throw new Error(`waited for ${all.join(", ")}; seen: ${(await page.evaluate(() => (window as unknown as Held).seen)).join("; ")}`, { cause: e });
+  });
+  await page.evaluate(() => { (window as unknown as Held).seen = []; });
+}
+
+interface Inbound { width: number; frames: number; samples: number; codec: string }
+
+/** What arrives of somebody: the picture's width and frames, the sound's samples and codec. */
+async function inbound(page: Page, identity: string): Promise<Inbound> {
+  return page.evaluate(async (identity) => {
+    const out: Inbound = { width: 0, frames: 0, samples: 0, codec: "" };
+    const from = (window as unknown as Held).room.remoteParticipants.get(identity);
+    for (const pub of from?.trackPublications.values() ?? []) {
+      const report = await pub.track?.getRTCStatsReport();
+      report?.forEach((s: { type: string; kind?: string; frameWidth?: number; framesDecoded?: number; totalSamplesReceived?: number; concealedSamples?: number; codecId?: string }) => {
+        if (s.type !== "inbound-rtp") return;
+        if (s.kind === "video") [out.width, out.frames] = [s.frameWidth ?? 0, s.framesDecoded ?? 0];
+        if (s.kind === "audio") {
+          out.samples = (s.totalSamplesReceived ?? 0) - (s.concealedSamples ?? 0);
+          out.codec = (report.get(s.codecId ?? "") as { mimeType?: string } | undefined)?.mimeType ?? "";
+        }
+      });
+    }
+    return out;
+  }, identity);
+}
+
+async function until(what: string, page: Page, identity: string, ok: (now: Inbound) => boolean): Promise<void> {
+  const limit = Date.now() + limitMs;
+  for (;;) {
+    const now = await inbound(page, identity);
+    if (ok(now)) return;
+    if (Date.now() > limit) throw new Error(`${what}: ${JSON.stringify(now)}`);
+  }
+}
+
+/** Picture and sound of somebody go on arriving. */
+async function flows(page: Page, identity: string): Promise<void> {
+  const before = await inbound(page, identity);
+  await until(`picture and sound of ${identity}`, page, identity, (now) => (now.frames >= before.frames + 5 || now.frames < before.frames && now.frames >= 5) &&
+    (now.samples >= before.samples + 24_000 || now.samples < before.samples && now.samples >= 24_000));
+}
+
+const publish = async (page: Page): Promise<void> => page.evaluate(async () => {
+  const me = (window as unknown as Held).room.localParticipant;
+  await me.setMicrophoneEnabled(true);
+  await me.setCameraEnabled(true, { resolution: { width: 640, height: 360, frameRate: 10 } });
+});
+
+export async function protocol(): Promise<Counts> {
+  const bench = await Bench.open();
+  try {
+    let alice!: Page, bob!: Page;
+    await bench.step("join: both are connected and see each other", async () => {
+      alice = await bench.join("alice", 440);
+      bob = await bench.join("bob", 660);
+      await sees(alice, "joined bob");
+      if (!(await bob.evaluate(() => (window as unknown as Held).room.remoteParticipants.has("alice")))) throw new Error("bob does not see alice");
+    });
+    await bench.step("publish and subscribe: picture and sound arrive, the sound as RED", async () => {
+      await publish(alice);
+      await sees(bob, "subscribed alice microphone", "subscribed alice camera");
+      await flows(bob, "alice");
+      await until("RED", bob, "alice", (now) => now.codec === "audio/red");
+    });
+    await bench.step("speakers: who speaks is told", () => sees(bob, "speaks alice"));
+    await bench.step("mute: it is told both ways, and sound comes back", async () => {
+      await alice.evaluate(() => (window as unknown as Held).room.localParticipant.setMicrophoneEnabled(false).then(() => undefined));
+      await sees(bob, "muted alice microphone");
+      await alice.evaluate(() => (window as unknown as Held).room.localParticipant.setMicrophoneEnabled(true).then(() => undefined));
+      await sees(bob, "unmuted alice microphone");
+      await flows(bob, "alice");
+    });
+    await bench.step("simulcast: the receiver's wish switches the layer, down and up", async () => {
+      const wish = (quality: 0 | 2): Promise<void> => bob.evaluate((q) => {
+        const pub = (window as unknown as Held).room.remoteParticipants.get("alice")?.getTrackPublication(LivekitClient.Track.Source.Camera);
+        (pub as Kit.RemoteTrackPublication).setVideoQuality(q);
+      }, quality);
+      await wish(2);
+      await until("the large picture", bob, "alice", (now) => now.width === 640);
+      await wish(0);
+      await until("the small picture", bob, "alice", (now) => now.width > 0 && now.width < 640);
+      await wish(2);
+      await until("the large picture again", bob, "alice", (now) => now.width === 640);
+      await flows(bob, "alice");
+    });
+    await bench.step("data: packets and text streams arrive with who sent them", async () => {
+      await alice.evaluate(async () => {
+        const me = (window as unknown as Held).room.localParticipant;
+        await me.publishData(new TextEncoder().encode("hello"), { reliable: true, topic: "t" });
+        await me.sendText("a text", { topic: "chat" });
+      });
+      await sees(bob, "data alice t hello", "text alice a text");
+    });
+    await bench.step("attributes, metadata and name are changed by their owner", async () => {
+      await alice.evaluate(async () => {
+        const me = (window as unknown as Held).room.localParticipant;
+        await me.setAttributes({ hand: "up" });
+        await me.setMetadata("m1");
+        await me.setName("Alice");
+      });
+      await sees(bob, 'attributes alice {"hand":"up"}', "metadata alice m1", "name alice Alice");
+    });
+    await bench.step("permission: taken away the tracks end, given back they return", async () => {
+      await bench.service("UpdateParticipant", { identity: "alice", permission: { can_subscribe: true, can_publish: false, can_publish_data: true } });
+      await sees(alice, "permissions alice publish=false");
+      await sees(bob, "unpublished alice microphone", "unpublished alice camera");
+      await bench.service("UpdateParticipant", { identity: "alice", permission: { can_subscribe: true, can_publish: true, can_publish_data: true, can_update_metadata: true } });
+      await sees(alice, "permissions alice publish=true");
+      await publish(alice);
+      await sees(bob, "subscribed alice microphone", "subscribed alice camera");
+      await flows(bob, "alice");
+    });
+    await bench.step("resume: a dropped socket is not noticed by the others", async () => {
+      await alice.evaluate(() => (window as unknown as Held).sockets.forEach((s) => s.close()));
+      await sees(alice, "reconnected");
+      await flows(bob, "alice");
+      const seen = await bob.evaluate(() => (window as unknown as Held).seen.filter((s) => s.startsWith("left") || s.startsWith("unpublished")));
+      if (seen.length > 0) throw new Error(`bob saw ${seen.join(", ")}`);
+    });
+    await bench.step("restart: told to join again, the client is back with its tracks", async () => {
+      await alice.evaluate(() => (window as unknown as Held).room.simulateScenario("leave-full-reconnect"));
+      await sees(bob, "left alice", "joined alice", "subscribed alice microphone", "subscribed alice camera");
+      await sees(alice, "reconnected");
+      await flows(bob, "alice");
+    });
+    await bench.step("removal: the client is told why", async () => {
+      await bench.service("RemoveParticipant", { identity: "alice" });
+      await sees(alice, "disconnected 4");
+      await sees(bob, "left alice");
+    });
+  } catch {
+    // The step has told it.
+  } finally {
+    await bench.close();
+  }
+  return { passed: bench.passed, failed: bench.failed };
+}
