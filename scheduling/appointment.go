@@ -89,10 +89,13 @@ type Appointment struct {
 	Reason      string    // code, why canceled or in need of attention
 	Tasks       []Task
 	Note        string // shown to the people seated
-	Version     int
-	CreatedBy   identity.PersonID
-	CreatedAt   time.Time
-	Seats       []Seat
+	// Override is why limits were set aside for it, in words; Overridden which.
+	Override   string
+	Overridden []Overridden
+	Version    int
+	CreatedBy  identity.PersonID
+	CreatedAt  time.Time
+	Seats      []Seat
 }
 
 // End is the instant at which it ends.

@@ -34,7 +34,10 @@ type BookRequest struct {
 	Interpreter identity.PersonID
 	// Note is shown to the people seated. It must not speak of the patient.
 	Note string
-	hold time.Duration // 0 books; see Hold
+	// Override is a written reason for which staff sets hours, notice, horizon and rest
+	// aside. It must not speak of the patient.
+	Override string
+	hold     time.Duration // 0 books; see Hold
 }
 
 const maxNote = 500
@@ -67,6 +70,9 @@ func (r BookRequest) hash(start time.Time) ([]byte, error) {
 		"case": string(r.Case), "kind": string(r.Kind), "specialist": string(r.Specialist), "start": start.Unix(),
 		"duration": int64(r.Duration / time.Second), "interpreter": string(r.Interpreter), "note": r.Note,
 	}
+	if r.Override != "" {
+		all["override"] = r.Override
+	}
 	if r.hold > 0 {
 		all["hold"] = int64(r.hold / time.Second)
 	}
@@ -88,6 +94,9 @@ func (s *Service) Book(ctx context.Context, actor identity.Actor, req BookReques
 	}
 	start, err := req.start()
 	if err != nil {
+		return Appointment{}, err
+	}
+	if req.Override, err = req.override(); err != nil {
 		return Appointment{}, err
 	}
 	hash, err := req.hash(start)
@@ -140,8 +149,17 @@ func (s *Service) book(ctx context.Context, tx *audit.Tx, actor identity.Actor, 
 		}
 		return appointment(ctx, tx, of, false)
 	}
+	var aside []Overridden
+	if req.Override != "" {
+		if aside, err = p.setAside(start); err != nil {
+			return Appointment{}, err
+		}
+	}
 	crew, err := p.check(start)
 	if err != nil {
+		return Appointment{}, err
+	}
+	if err := s.keepRest(ctx, tx, p, start, crew, aside); err != nil {
 		return Appointment{}, err
 	}
 	a, err := s.draft(ctx, tx, actor, p, AppointmentID(id), start, crew)
@@ -149,6 +167,9 @@ func (s *Service) book(ctx context.Context, tx *audit.Tx, actor identity.Actor, 
 		return Appointment{}, err
 	}
 	a.Note = strings.TrimSpace(req.Note)
+	if len(aside) > 0 {
+		a.Override, a.Overridden = req.Override, aside
+	}
 	if req.hold > 0 {
 		a.State, a.HeldUntil = StateHeld, tx.Now().Add(req.hold)
 	}

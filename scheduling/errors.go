@@ -53,6 +53,7 @@ type Refusal struct {
 	// Until is when the limit falls away by itself, or, for a license, the instant
 	// at which permission ends; zero if no date helps.
 	Until time.Time
+	Rest  *RestFault // of rest: the rule and what it would come to
 }
 
 func (e *Refusal) Error() string { return "scheduling: refused by " + string(e.Limit) }

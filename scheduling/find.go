@@ -78,7 +78,7 @@ func (p *plan) answer(grid time.Duration, limit int) (SearchAnswer, error) {
 	}
 	for _, r := range p.reasons(s.limits()) {
 		switch r.Limit {
-		case LimitLicense, LimitNotice, LimitHorizon, LimitInterpreter:
+		case LimitLicense, LimitNotice, LimitHorizon, LimitInterpreter, LimitRest:
 			out.Cuts = append(out.Cuts, r)
 		}
 	}
@@ -126,6 +126,11 @@ func (p *plan) reasons(limits []Limit) []Reason {
 		switch l.Kind {
 		case LimitLicense, LimitInterpreter, LimitNotice:
 			r.Refusal = p.refuse(l.Kind, id, p.from)
+		case LimitRest:
+			if l.Rest != nil {
+				r.First = l.Least
+				r.Refusal = &Refusal{Limit: LimitRest, Person: id, Lead: "rest:" + string(l.Rest.Rule), Rest: l.Rest}
+			}
 		}
 		out = append(out, r)
 	}

@@ -143,6 +143,13 @@ func (a Appointment) bookedEvent(actor identity.Actor, places []string) audit.Ev
 	}
 	e.Detail = map[string]any{"kind": string(a.Kind), "start": a.StartAt.Format(time.RFC3339), "minutes": int64(a.Duration / time.Minute),
 		"zone": a.AnchorZone, "local": a.StartLocal.String(), "tzdata": a.ZoneVersion, "seats": len(a.Seats)}
+	if a.Override != "" {
+		aside := make([]any, 0, len(a.Overridden))
+		for _, o := range a.Overridden {
+			aside = append(aside, map[string]any{"limit": string(o.Limit), "person": string(o.Person)})
+		}
+		e.Detail["override"], e.Detail["overridden"] = a.Override, aside
+	}
 	return e
 }
 

@@ -21,8 +21,6 @@ const (
 	interpretMode = "simultaneous"
 	// aloneLimit is how long one interpreter carries that alone (design section 8).
 	aloneLimit = 30 * time.Minute
-	// busyMargin is how far beyond a search seats still matter: through buffers.
-	busyMargin = maxBuffer
 )
 
 // planned says what a plan is for.
@@ -55,6 +53,8 @@ type plan struct {
 	relays      []RelayNote
 	unqualified []Unqualified
 	spans       map[identity.PersonID][]credentialing.Span // clinicians
+	rest        RestRules
+	own         *Range // when the visit that is planned anew is, without buffers
 	finder      *Finder
 	files       *credentialing.Files // what is on file of the clinicians; nil if each is asked for
 }
@@ -169,13 +169,12 @@ func (s *Service) gather(ctx context.Context, tx *audit.Tx, p *plan, candidates 
 	if seated, err = s.readInterpreters(ctx, tx, p, candidates, seated); err != nil {
 		return err
 	}
-	if p.hours, err = availabilities(ctx, tx, seated); err != nil {
-		return err
-	}
-	taken, err := busy(ctx, tx, seated, p.from.Add(-busyMargin), p.to.Add(busyMargin))
+	known, err := readTimes(ctx, tx, seated, p.from.Add(-restMargin), p.to.Add(restMargin))
 	if err != nil {
 		return err
 	}
+	taken := known.busy
+	p.hours, p.rest = known.hours, known.rest
 	for _, id := range seated {
 		p.zones[id] = s.zoneOf(p.people[id])
 		if p.roles[id] == RolePatient {
@@ -205,10 +204,13 @@ func (s *Service) gather(ctx context.Context, tx *audit.Tx, p *plan, candidates 
 			}
 			one.Presence, taken[id] = here, append(taken[id], elsewhere...)
 		}
+		one.Rest = p.rested(id, p.roles[id], known.sits[id])
 		p.parties = append(p.parties, p.fill(one, taken[id]))
 	}
 	for i := range p.helpers {
-		p.helpers[i] = p.fill(p.helpers[i], taken[identity.PersonID(p.helpers[i].ID)])
+		id := identity.PersonID(p.helpers[i].ID)
+		p.helpers[i].Rest = p.rested(id, RoleInterpreter, known.sits[id])
+		p.helpers[i] = p.fill(p.helpers[i], taken[id])
 	}
 	return nil
 }
@@ -310,7 +312,7 @@ func (p *plan) check(start time.Time) (crew []chair, err error) {
 
 // refusal names the weightiest limit of a search for one start that found none.
 func (p *plan) refusal(s *search) error {
-	for _, limit := range []int{limitLicense, limitNotice, limitHorizon, limitHours} {
+	for _, limit := range []int{limitLicense, limitNotice, limitHorizon, limitHours, limitRest} {
 		for _, o := range s.required {
 			if o.limits[limit].count() == 0 {
 				return p.refuse(personLimits[limit], identity.PersonID(o.party.ID), s.q.From)
@@ -335,6 +337,11 @@ func (p *plan) refuse(limit LimitKind, person identity.PersonID, from time.Time)
 	switch limit {
 	case LimitLicense:
 		p.explain(r, from)
+	case LimitRest:
+		r.Rest = p.restFault(person, from)
+		if r.Rest != nil {
+			r.Lead = "rest:" + string(r.Rest.Rule)
+		}
 	case LimitNotice:
 		r.Until = p.now.Add(p.hours[person].MinNotice)
 	case LimitInterpreter:

@@ -219,15 +219,20 @@ func saveRebooked(ctx context.Context, tx *audit.Tx, a Appointment, rests []seat
 	if err != nil {
 		return err
 	}
+	overridden, err := jsonList(a.Overridden)
+	if err != nil {
+		return err
+	}
 	if _, err := tx.Exec(ctx, `
 		update appointment
 		set kind = @kind, start_local = @start_local, anchor_zone = @anchor_zone, anchor_person_id = @anchor_person, start_at = @start_at,
 			tzdata_version = @tzdata, ical_sequence = @sequence, interpreted = @interpreted, state = @state, reason = @reason, tasks = @tasks,
-			version = version + 1, changed_at = @now
+			override_reason = @override, overridden = @overridden, version = version + 1, changed_at = @now
 		where organization_id = @organization and id = @id`,
 		pgx.StrictNamedArgs{"id": string(a.ID), "organization": string(a.Organization), "kind": string(a.Kind), "start_local": a.StartLocal.asUTC(),
 			"anchor_zone": a.AnchorZone, "anchor_person": string(a.AnchorPerson), "start_at": a.StartAt, "tzdata": a.ZoneVersion, "sequence": a.Sequence,
-			"interpreted": pairOrNull(a.Interpreted), "state": string(a.State), "reason": a.Reason, "tasks": tasks, "now": tx.Now()}); err != nil {
+			"interpreted": pairOrNull(a.Interpreted), "state": string(a.State), "reason": a.Reason, "tasks": tasks, "now": tx.Now(),
+			"override": a.Override, "overridden": overridden}); err != nil {
 		return fmt.Errorf("save appointment %s: %w", a.ID, err)
 	}
 	return saveDeterminations(ctx, tx, rests)

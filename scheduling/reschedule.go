@@ -134,6 +134,9 @@ func (s *Service) reschedule(ctx context.Context, tx *audit.Tx, actor identity.A
 	if err != nil {
 		return a, err
 	}
+	if err := s.keepRest(ctx, tx, p, start, crew, nil); err != nil {
+		return a, err
+	}
 	drawn, err := s.draft(ctx, tx, actor, p, a.ID, start, crew)
 	if err != nil {
 		return a, err
@@ -141,6 +144,7 @@ func (s *Service) reschedule(ctx context.Context, tx *audit.Tx, actor identity.A
 	next := a
 	next.StartLocal, next.StartAt, next.ZoneVersion, next.AnchorZone, next.AnchorPerson = drawn.StartLocal, drawn.StartAt, drawn.ZoneVersion, drawn.AnchorZone, drawn.AnchorPerson
 	next.Interpreted, next.Tasks, next.Seats, next.Reason, next.Sequence = drawn.Interpreted, drawn.Tasks, nil, "", a.Sequence+1
+	next.Override, next.Overridden = "", nil // were for the old time
 	var gone []Seat
 	for _, seat := range a.Seats {
 		if !seat.Released {

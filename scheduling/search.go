@@ -35,6 +35,7 @@ type Party struct {
 	// inside one of them. nil is no limit, empty is never.
 	Permitted []Range
 	Licence   *LicenseSpan
+	Rest      *Rest       // nil is no limit
 	Pairs     [][2]string // interpreters: language pairs, in either direction
 	Rank      int         // interpreters: the lower are taken first; of equals, the lower id
 }
@@ -113,6 +114,7 @@ const (
 	limitNotice
 	limitHorizon
 	limitLicense
+	limitRest
 	limitCount
 )
 
@@ -234,6 +236,15 @@ func (g *grid) person(q Query, p Party, windows func(p Party, from, to int64) ([
 		license = within
 	}
 	o.limits[limitLicense] = license
+
+	o.limits[limitRest] = g.every()
+	if p.Rest != nil && len(p.Rest.Sits) > 0 || p.Rest != nil && p.Rest.Interprets {
+		rested := g.all()
+		if err := p.Rest.forbidden(dur, func(lo, hi int64) { g.clear(rested, lo, hi) }); err != nil {
+			return nil, fmt.Errorf("rest of %s: %w", p.ID, err)
+		}
+		o.limits[limitRest] = rested
+	}
 	o.free = g.none()
 	copy(o.free, o.limits[0])
 	for _, l := range o.limits[1:] {

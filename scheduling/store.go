@@ -70,30 +70,36 @@ func saveAvailability(ctx context.Context, tx *audit.Tx, person identity.PersonI
 }
 
 func availabilities(ctx context.Context, tx *audit.Tx, people []identity.PersonID) (map[identity.PersonID]Availability, error) {
-	rows, err := tx.Query(ctx, `
-		select person_id, zone, rules, overrides, exdates, trips, buffer_before, buffer_after, min_notice, max_ahead, version
-		from availability
-		where person_id = any($1)`, strs(people))
+	rows, err := tx.Query(ctx, availabilitySQL, strs(people))
 	if err != nil {
 		return nil, fmt.Errorf("read availability: %w", err)
 	}
 	out := make(map[identity.PersonID]Availability, len(people))
+	if err := scanAvailabilities(rows, out); err != nil {
+		return nil, fmt.Errorf("read availability: %w", err)
+	}
+	return out, nil
+}
+
+const availabilitySQL = `
+	select person_id, zone, rules, overrides, exdates, trips, buffer_before, buffer_after, min_notice, max_ahead, version
+	from availability
+	where person_id = any($1)`
+
+func scanAvailabilities(rows pgx.Rows, into map[identity.PersonID]Availability) error {
 	var person string
 	var a Availability
 	var rules, overrides, exdates, trips []byte
-	_, err = pgx.ForEachRow(rows, []any{&person, &a.Zone, &rules, &overrides, &exdates, &trips, &a.BufferBefore, &a.BufferAfter, &a.MinNotice,
+	_, err := pgx.ForEachRow(rows, []any{&person, &a.Zone, &rules, &overrides, &exdates, &trips, &a.BufferBefore, &a.BufferAfter, &a.MinNotice,
 		&a.MaxAhead, &a.Version}, func() error {
 		one := a
 		if err := errors.Join(json.Unmarshal(rules, &one.Rules), json.Unmarshal(overrides, &one.Overrides), json.Unmarshal(exdates, &one.Exdates), json.Unmarshal(trips, &one.Trips)); err != nil {
 			return fmt.Errorf("availability of %s: %w", person, err)
 		}
-		out[identity.PersonID(person)] = one
+		into[identity.PersonID(person)] = one
 		return nil
 	})
-	if err != nil {
-		return nil, fmt.Errorf("read availability: %w", err)
-	}
-	return out, nil
+	return err
 }
 
 // busy reads the taken ranges of people, buffers inside, of all clinics. It uses the
@@ -148,15 +154,22 @@ func insertAppointment(ctx context.Context, tx *audit.Tx, a Appointment) error {
 	if err != nil {
 		return err
 	}
+	overridden, err := jsonList(a.Overridden)
+	if err != nil {
+		return err
+	}
 	_, err = tx.Exec(ctx, `
 		insert into appointment (id, organization_id, kind, case_id, start_local, anchor_zone, anchor_person_id, start_at, duration,
-			tzdata_version, ical_uid, ical_sequence, interpreted, state, reason, tasks, note, version, created_by, created_at, changed_at)
+			tzdata_version, ical_uid, ical_sequence, interpreted, state, reason, tasks, note, version, created_by, created_at, changed_at,
+			override_reason, overridden)
 		values (@id, @organization, @kind, @case, @start_local, @anchor_zone, @anchor_person, @start_at, @duration,
-			@tzdata, @uid, @sequence, @interpreted, @state, @reason, @tasks, @note, @version, @created_by, @created_at, @created_at)`,
+			@tzdata, @uid, @sequence, @interpreted, @state, @reason, @tasks, @note, @version, @created_by, @created_at, @created_at,
+			@override, @overridden)`,
 		pgx.StrictNamedArgs{"id": string(a.ID), "organization": string(a.Organization), "kind": string(a.Kind), "case": null(a.Case),
 			"start_local": a.StartLocal.asUTC(), "anchor_zone": a.AnchorZone, "anchor_person": string(a.AnchorPerson), "start_at": a.StartAt,
 			"duration": a.Duration, "tzdata": a.ZoneVersion, "uid": a.UID, "sequence": a.Sequence, "interpreted": pairOrNull(a.Interpreted),
-			"state": string(a.State), "reason": a.Reason, "tasks": tasks, "note": a.Note, "version": a.Version, "created_by": null(a.CreatedBy), "created_at": a.CreatedAt})
+			"state": string(a.State), "reason": a.Reason, "tasks": tasks, "note": a.Note, "version": a.Version, "created_by": null(a.CreatedBy), "created_at": a.CreatedAt,
+			"override": a.Override, "overridden": overridden})
 	if err != nil {
 		return fmt.Errorf("insert appointment: %w", err)
 	}
@@ -233,15 +246,16 @@ func insertSeats(ctx context.Context, tx *audit.Tx, a Appointment) (int64, error
 
 const appointmentColumns = `
 	id::text, organization_id::text, kind, coalesce(case_id::text, ''), start_local, anchor_zone, anchor_person_id::text, start_at, duration,
-	tzdata_version, ical_uid, ical_sequence, interpreted, state, reason, tasks, note, version, coalesce(created_by::text, ''), created_at`
+	tzdata_version, ical_uid, ical_sequence, interpreted, state, reason, tasks, note, version, coalesce(created_by::text, ''), created_at, override_reason, overridden`
 
 func scanAppointment(row pgx.CollectableRow) (Appointment, error) {
 	var a Appointment
 	var local time.Time
 	var interpreted []string
-	var tasks []byte
+	var tasks, overridden []byte
 	err := row.Scan(&a.ID, &a.Organization, &a.Kind, &a.Case, &local, &a.AnchorZone, &a.AnchorPerson, &a.StartAt, &a.Duration,
-		&a.ZoneVersion, &a.UID, &a.Sequence, &interpreted, &a.State, &a.Reason, &tasks, &a.Note, &a.Version, &a.CreatedBy, &a.CreatedAt)
+		&a.ZoneVersion, &a.UID, &a.Sequence, &interpreted, &a.State, &a.Reason, &tasks, &a.Note, &a.Version, &a.CreatedBy, &a.CreatedAt,
+		&a.Override, &overridden)
 	if err != nil {
 		return a, err
 	}
@@ -250,7 +264,7 @@ func scanAppointment(row pgx.CollectableRow) (Appointment, error) {
 	if len(interpreted) == 2 {
 		a.Interpreted = [2]string(interpreted)
 	}
-	return a, json.Unmarshal(tasks, &a.Tasks)
+	return a, errors.Join(json.Unmarshal(tasks, &a.Tasks), json.Unmarshal(overridden, &a.Overridden))
 }
 
 // appointmentsWhere reads appointments of the scope's clinic with their seats, by

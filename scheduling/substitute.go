@@ -187,6 +187,7 @@ var always = Hours{Zone: "UTC", Rules: []Rule{{Freq: Weekly, Days: []Weekday{Mon
 // same time, who sits there already has agreed to the hour: their hours and notice
 // count no more.
 func (p *plan) forget(a Appointment, sameTime bool) {
+	p.own = &Range{a.StartAt, a.End()}
 	for _, list := range [][]Party{p.parties, p.helpers} {
 		for i := range list {
 			seat, seated := a.Seat(identity.PersonID(list[i].ID))
@@ -194,9 +195,14 @@ func (p *plan) forget(a Appointment, sameTime bool) {
 				continue
 			}
 			own := Range{time.Unix(seat.During.Start.Unix(), 0).UTC(), time.Unix(ceilUnix(seat.During.End), 0).UTC()}
+			if list[i].Rest != nil {
+				rest := *list[i].Rest
+				rest.Sits = p.withoutOwn(rest.Sits)
+				list[i].Rest = &rest
+			}
 			list[i].Busy = slices.DeleteFunc(slices.Clone(list[i].Busy), func(r Range) bool { return r.Start.Equal(own.Start) && r.End.Equal(own.End) })
 			if sameTime {
-				list[i].Hours, list[i].MinNotice, list[i].MaxAhead = always, 0, nil
+				list[i].Hours, list[i].Version, list[i].MinNotice, list[i].MaxAhead, list[i].Rest = always, 0, 0, nil, nil
 			}
 		}
 	}
@@ -330,6 +336,13 @@ func (s *Service) Substitute(ctx context.Context, actor identity.Actor, req Subs
 		}
 		if p == nil {
 			return ErrSlotTaken // it was possible when it was proposed
+		}
+		var exempt []Overridden
+		if start.Equal(a.StartAt) {
+			exempt = a.Overridden
+		}
+		if err := s.keepRest(ctx, tx, p, start, crew, exempt); err != nil {
+			return err
 		}
 		drawn, err := s.draft(ctx, tx, actor, p, a.ID, start, crew)
 		if err != nil {

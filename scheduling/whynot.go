@@ -15,12 +15,14 @@ const (
 	LimitNotice      LimitKind = "notice"
 	LimitHorizon     LimitKind = "horizon"
 	LimitLicense     LimitKind = "license"
+	LimitRest        LimitKind = "rest"
 	LimitInterpreter LimitKind = "interpreter"
 	LimitRange       LimitKind = "range" // the range asked for is shorter than the visit
 )
 
 var personLimits = [limitCount]LimitKind{
 	limitHours: LimitHours, limitBusy: LimitBusy, limitNotice: LimitNotice, limitHorizon: LimitHorizon, limitLicense: LimitLicense,
+	limitRest: LimitRest,
 }
 
 // Limit is one cause why starts are missing.
@@ -31,6 +33,9 @@ type Limit struct {
 	// WhyNot: without all of them).
 	Gained int
 	First  time.Time // the first of them; zero if none
+	// Of rest: the start among them that breaks the rules least, and what it breaks.
+	Least time.Time
+	Rest  *RestFault
 }
 
 // lifted is one limit that can be dropped: of a person, or the interpreters (nil).
@@ -128,6 +133,9 @@ func (s *search) limit(l lifted, gain mask, n int) Limit {
 	if n > 0 {
 		out.First = time.Unix(s.grid.at(gain.first()), 0).UTC()
 	}
+	if l.person != nil && l.limit == limitRest && n > 0 {
+		out.Least, out.Rest = s.leastTired(*l.person.party.Rest, gain)
+	}
 	return out
 }
 
@@ -181,4 +189,21 @@ func (m mask) andNot(o mask) {
 	for i := range m {
 		m[i] &^= o[i]
 	}
+}
+
+// leastTired is the start of a mask that breaks somebody's rest least, of the first
+// thousand, and by what.
+func (s *search) leastTired(r Rest, gain mask) (at time.Time, least *RestFault) {
+	n := 0
+	for i := range gain.bits() {
+		if n++; n > 1000 {
+			break
+		}
+		start := time.Unix(s.grid.at(i), 0).UTC()
+		faults, err := r.faults(start, start.Add(s.q.Duration))
+		if err == nil && len(faults) > 0 && (least == nil || faults[0].short() < least.short()) {
+			at, least = start, &faults[0]
+		}
+	}
+	return at, least
 }

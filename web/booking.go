@@ -216,6 +216,13 @@ func (s *Server) showAppointment(w http.ResponseWriter, r *http.Request, status 
 		}
 	}
 	p.Who = readsWho(v.actor, a)
+	if p.Hold, err = s.holdCard(r.Context(), v, a); err != nil {
+		return err
+	}
+	p.Missed = s.missedCard(v, a, name)
+	if arranges || seated && own.Role != scheduling.RolePatient {
+		p.SetAside = s.setAside(v.l, a, people)
+	}
 	p.Move = scheduling.MayMove(v.actor, a, now)
 	p.File = seated && a.State.Occupies() && now.Before(a.End())
 	switch {

@@ -191,6 +191,9 @@ func (s *Server) searchTimes(ctx context.Context, v *visit, ref scheduling.CaseR
 	for _, u := range answer.Unqualified {
 		p.Unqualified = append(p.Unqualified, pages.Refused{Name: u.Name, Why: []string{s.sentence(v.l, u.Reason)}})
 	}
+	if p.Held, err = s.heldTimes(ctx, v, ref, c.specialist); err != nil {
+		return err
+	}
 	return s.zones(ctx, v, ref, c, p, answer)
 }
 
@@ -286,6 +289,8 @@ func (s *Server) why(ctx context.Context, l *i18n.Localizer, w scheduling.Reason
 
 func (s *Server) whyRefused(ctx context.Context, l *i18n.Localizer, row *pages.WhyRow, why scheduling.Refusal, pair [2]string) (err error) {
 	switch why.Limit {
+	case scheduling.LimitRest:
+		row.ID, row.Vars = whyRest(l, row.Name, why.Rest)
 	case scheduling.LimitLicense:
 		if why.Lead == "" { // of an interpreter
 			row.ID = i18n.BookingWhyCertificate
@@ -323,6 +328,20 @@ func (s *Server) bookTime(w http.ResponseWriter, r *http.Request) error {
 	}
 	if !p.Book.OK() {
 		return s.showTimes(w, r, http.StatusUnprocessableEntity, f, p)
+	}
+	if _, sent := f.Values["override"]; sent {
+		if reason := f.Value("override"); len([]rune(reason)) < 5 {
+			p.Book.Fail("override", i18n.ArrangeOverrideShort) // beside the refusal that it was for
+		} else {
+			req.Override = reason
+		}
+	}
+	if f.Value("do") == "hold" {
+		a, err := s.d.Scheduling.Hold(r.Context(), v.actor, req, 0)
+		if err != nil {
+			return s.bookingFailed(w, r, f, p, err)
+		}
+		return s.done(w, r, "/appointments/"+string(a.ID), pages.LevelOK, i18n.ArrangeHoldDone)
 	}
 	a, err := s.d.Scheduling.Book(r.Context(), v.actor, req)
 	if err == nil {
@@ -380,6 +399,9 @@ func (s *Server) bookingFailed(w http.ResponseWriter, r *http.Request, f pages.F
 			return fmt.Errorf("book: %w", err)
 		}
 		p.Refusal = &row
+		if refusal.Limit.Overridable() {
+			p.Override = startOf(f)
+		}
 		p.Book.Values.Set("key", uuid.NewString())
 		return s.showTimes(w, r, http.StatusUnprocessableEntity, f, p)
 	case errors.As(err, &wall):

@@ -26,6 +26,7 @@ var navEntries = []navEntry{
 	{href: "/availability", label: i18n.NavAvailability, icon: "clock", roles: []identity.Role{identity.RoleLocalPhysician, identity.RoleSpecialist, identity.RoleInterpreter}},
 	{href: "/credentials", label: i18n.NavCredentials, icon: "badge", roles: []identity.Role{identity.RoleOfficer}},
 	{href: "/credentials/mine", label: i18n.OfficerMine, icon: "badge", roles: []identity.Role{identity.RoleLocalPhysician, identity.RoleSpecialist, identity.RoleInterpreter}},
+	{href: "/rest-rules", label: i18n.ArrangeRestTitle, icon: "clock", roles: []identity.Role{identity.RoleOfficer}},
 	{href: "/profile", label: i18n.NavProfile, icon: "person"},
 	{href: "/outbox", label: i18n.NavOutbox, icon: "mail", demo: true},
 	{href: "/demo", label: i18n.NavCast, icon: "people", demo: true},

@@ -29,6 +29,7 @@ func (s *Server) routes() []route {
 		s.hoursRoutes(),
 		s.calendarRoutes(),
 		s.slotRoutes(),
+		s.arrangeRoutes(),
 		s.moveRoutes(),
 		s.presenceRoutes(),
 		s.roomRoutes(),

@@ -32,6 +32,8 @@ type TimesPage struct {
 	Refusal     *WhyRow   // of the booking that was tried
 	Taken       bool      // somebody else was faster
 	Nearest     []SlotRow
+	Override    string    // start that can be booked in spite of the refusal, with a reason; "" if not
+	Held        []HeldRow // times of the same people that are held
 	Zones       []Option // whose clock a typed time is on
 	Fold        []Option // which of two equal clock times
 	ZoneVersion string
@@ -139,6 +141,9 @@ type AppointmentPage struct {
 	File      bool   // the reader may take a calendar file
 	Again     bool   // another time can be found
 	Held      *HeldCard
+	Hold      *HoldCard
+	SetAside  *SetAsideCard
+	Missed    *MissedCard
 	Move      bool // the reader may give it another time
 }
 

@@ -2,6 +2,7 @@
 // went wrong. Nothing here is needed to read a page or to send a form.
 import htmx from "htmx.org";
 import { allowOnly } from "./trusted.ts";
+import { countDown } from "./countdown.ts";
 import { rewriteTimes } from "./times.ts";
 
 htmx.config.allowEval = false;
@@ -38,6 +39,7 @@ function focusErrors(root: ParentNode): void {
 /** ready runs when the page is parsed; module scripts run after that anyway. */
 function ready(): void {
   rewriteTimes(document);
+  countDown();
   focusErrors(document);
   // A link to a field's error puts the cursor there, also on a group of choices.
   document.addEventListener("click", (event) => {
