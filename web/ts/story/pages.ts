@@ -6,7 +6,7 @@ import { strict as assert } from "node:assert";
 import type { Page } from "playwright-core";
 import { type Counts, type Look, play, type Stage } from "./stage.ts";
 
-const languages = ["en", "fr", "ar"] as const;
+const languages = ["en", "fr", "ar", "es", "pt", "zh-Hans", "ru"] as const;
 
 /** Languages by turns, dark every second, a phone two times out of three. */
 function look(i: number): Look & { locale: string } {
