@@ -325,9 +325,20 @@ func (d *subTrack) choose(now time.Time) {
 	if best < 0 {
 		best = lowest
 	}
-	if best >= 0 && int(d.target.Swap(int32(best))) != best {
+	switch {
+	case best < 0:
+	case int(d.target.Swap(int32(best))) != best:
+		d.keyframe(now)
+	case d.open.Load() && d.waits(best) && d.track.unanswered(best, now):
 		d.keyframe(now)
 	}
+}
+
+// waits tells whether a layer is wanted that has not begun for want of a key frame.
+func (d *subTrack) waits(layer int) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.writer != nil && (d.current != layer || !d.seq.Ready())
 }
 
 // layerAlive is how long a layer without packets counts as flowing: a screen at one

@@ -280,6 +280,18 @@ func (t *Track) requestKeyframe(index int, now time.Time) {
 	l.peer.writePublisherRTCP(&rtcp.PictureLossIndication{MediaSSRC: uint32(l.remote.SSRC())})
 }
 
+// unanswered tells whether a key frame of the layer was asked for a while ago. Clients
+// drop a request that comes within 300 ms of another, of whichever layer.
+func (t *Track) unanswered(index int, now time.Time) bool {
+	l := t.layers[index].Load()
+	if l == nil {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return now.Sub(l.pliAt) >= 2*pliInterval
+}
+
 // nack asks the publisher for what is missing.
 func (t *Track) nack(l *layer) {
 	missing := l.cache.Missing(nil)
