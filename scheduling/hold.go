@@ -42,42 +42,48 @@ func (s *Service) Confirm(ctx context.Context, actor identity.Actor, id Appointm
 		return Appointment{}, err
 	}
 	var a Appointment
-	err = s.write(ctx, actor.Scope(), func(tx *audit.Tx) error {
-		if a, err = s.held(ctx, tx, actor, id, version); err != nil {
-			return err
-		}
-		w := planned{ref: a.Case, kind: a.Kind, specialist: a.specialist(), duration: a.Duration, from: a.StartAt, to: a.End()}
-		ev := EventConfirm
-		for _, seat := range a.Seats {
-			if seat.Role == RoleInterpreter {
-				w.interpreters, ev = append(w.interpreters, seat.Person), EventWait
-			}
-		}
-		p, err := s.plan(ctx, tx, actor, w, candidates)
-		if err != nil {
-			return err
-		}
-		p.forget(a, true) // whoever is held was free, with notice enough, when it was held
-		if _, err := p.check(a.StartAt); err != nil {
-			return err
-		}
-		a.State, _ = a.State.Next(ev)
-		if err := keepSeats(ctx, tx, a); err != nil {
-			return err
-		}
-		if a, err = saveState(ctx, tx, a); err != nil {
-			return err
-		}
-		a.HeldUntil = time.Time{}
-		if err := reviewNow(ctx, tx, a.ID); err != nil {
-			return err
-		}
-		tx.Append(a.bookedEvent(actor, p.facts.Context.Places))
-		return nil
+	err = s.write(ctx, actor.Scope(), func(tx *audit.Tx) (err error) {
+		a, err = s.confirm(ctx, tx, actor, id, version, candidates)
+		return err
 	})
 	if err != nil {
 		return Appointment{}, fmt.Errorf("confirm hold %s: %w", id, err)
 	}
+	return a, nil
+}
+
+func (s *Service) confirm(ctx context.Context, tx *audit.Tx, actor identity.Actor, id AppointmentID, version int, candidates []identity.Person) (Appointment, error) {
+	a, err := s.held(ctx, tx, actor, id, version)
+	if err != nil {
+		return a, err
+	}
+	w := planned{ref: a.Case, kind: a.Kind, specialist: a.specialist(), duration: a.Duration, from: a.StartAt, to: a.End()}
+	ev := EventConfirm
+	for _, seat := range a.Seats {
+		if seat.Role == RoleInterpreter {
+			w.interpreters, ev = append(w.interpreters, seat.Person), EventWait
+		}
+	}
+	p, err := s.plan(ctx, tx, actor, w, candidates)
+	if err != nil {
+		return a, err
+	}
+	p.forget(a, true) // whoever is held was free, with notice enough, when it was held
+	if _, err := p.check(a.StartAt); err != nil {
+		return a, err
+	}
+	a.State, _ = a.State.Next(ev)
+	if err := keepSeats(ctx, tx, a); err != nil {
+		return a, err
+	}
+	if a, err = saveState(ctx, tx, a); err != nil {
+		return a, err
+	}
+	a.HeldUntil = time.Time{}
+	if err := reviewNow(ctx, tx, a.ID); err != nil {
+		return a, err
+	}
+	tx.Append(a.bookedEvent(actor, p.facts.Context.Places))
 	return a, nil
 }
 

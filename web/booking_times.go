@@ -108,6 +108,9 @@ func (s *Server) showTimes(w http.ResponseWriter, r *http.Request, status int, s
 	for _, n := range visitMinutes {
 		p.Durations = append(p.Durations, pages.Option{Value: strconv.Itoa(n), Text: v.l.N(i18n.BookingMinutes, n)})
 	}
+	if p.Panel, err = s.panelAsk(r.Context(), v, ref, c, &p); err != nil {
+		return err
+	}
 	if c.specialist != "" {
 		if err := s.searchTimes(r.Context(), v, ref, c, &p); err != nil {
 			return err

@@ -22,6 +22,8 @@ var navEntries = []navEntry{
 	{href: "/", label: i18n.NavHome, icon: "home"},
 	{href: "/cases", label: i18n.NavCases, icon: "file", roles: []identity.Role{identity.RoleLocalPhysician, identity.RoleSpecialist, identity.RoleCoordinator}},
 	{href: "/appointments", label: i18n.NavAppointments, icon: "calendar", roles: []identity.Role{identity.RoleLocalPhysician, identity.RoleSpecialist, identity.RoleCoordinator, identity.RoleInterpreter, identity.RolePatient}},
+	{href: "/waiting", label: i18n.ArrangeWaitingTitle, icon: "clock", roles: []identity.Role{identity.RoleLocalPhysician, identity.RoleCoordinator}},
+	{href: "/panels", label: i18n.ArrangePanelTitle, icon: "people", roles: []identity.Role{identity.RoleCoordinator}},
 	{href: "/presence", label: i18n.PresenceTitle, icon: "calendar", roles: []identity.Role{identity.RoleLocalPhysician, identity.RoleSpecialist, identity.RoleCoordinator}},
 	{href: "/availability", label: i18n.NavAvailability, icon: "clock", roles: []identity.Role{identity.RoleLocalPhysician, identity.RoleSpecialist, identity.RoleInterpreter}},
 	{href: "/credentials", label: i18n.NavCredentials, icon: "badge", roles: []identity.Role{identity.RoleOfficer}},

@@ -30,6 +30,8 @@ func (s *Server) routes() []route {
 		s.calendarRoutes(),
 		s.slotRoutes(),
 		s.arrangeRoutes(),
+		s.waitingRoutes(),
+		s.panelRoutes(),
 		s.moveRoutes(),
 		s.presenceRoutes(),
 		s.roomRoutes(),

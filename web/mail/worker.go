@@ -134,6 +134,8 @@ func (w *Worker) write(ctx context.Context, a TellArgs) (Message, error) {
 	}
 	link := w.c.Origin + "/"
 	switch {
+	case a.Objects["waiting"] != "":
+		link = w.c.Origin + "/waiting"
 	case a.Objects["case"] != "":
 		link = w.c.Origin + "/cases/" + a.Objects["case"]
 	case a.Act == "credential.expiring":
@@ -152,6 +154,9 @@ type text struct{ subject, body i18n.ID }
 
 // texts of events of a case; an event without its own is told as news.
 var texts = map[string]text{
+	"waiting.offered": {i18n.MailWaitingOfferedSubject, i18n.MailWaitingOfferedBody},
+	"waiting.expired": {i18n.MailWaitingExpiredSubject, i18n.MailWaitingExpiredBody},
+
 	"credential.expiring": {i18n.MailExpiringSubject, i18n.MailExpiringBody},
 
 	"case.assigned":     {i18n.MailAssignedSubject, i18n.MailAssignedBody},

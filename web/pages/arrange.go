@@ -58,3 +58,67 @@ type MissedCard struct {
 	Version int
 	Seats   []Option
 }
+
+// WaitingPage is the waiting list of a clinic.
+type WaitingPage struct {
+	Layout
+	Form                Form
+	Offers, Open, Ended []WaitingRow
+}
+
+// WaitingRow is one case that waits.
+type WaitingRow struct {
+	ID         string
+	Case       string
+	Version    int
+	Kind, Name string
+	Earliest   time.Time
+	Latest     time.Time
+	Since      time.Time
+	Place      int
+	State      string
+	Level      Level
+	Start, End time.Time // offered or booked
+	Until      time.Time
+	Visit      string // address of what was booked
+}
+
+// PanelsPage lists the panels of a clinic.
+type PanelsPage struct {
+	Layout
+	Form    Form
+	Panels  []PanelRow
+	Choices []Option // specialists
+}
+
+// PanelRow is one panel.
+type PanelRow struct {
+	ID      string
+	Name    string
+	Members []string
+}
+
+// PanelAsk lets a request of a case be given to a panel.
+type PanelAsk struct {
+	Case   string
+	Key    string
+	Hidden [][2]string
+	Panels []Option
+	Turn   *TurnNote // nil if the specialist chosen was not given by turn
+}
+
+// TurnNote says why a member has the request.
+type TurnNote struct {
+	Name       string
+	At         time.Time
+	Considered []TurnRow
+}
+
+// TurnRow is one member who was considered.
+type TurnRow struct {
+	Name   string
+	Given  int
+	Last   time.Time // zero for never
+	Answer i18n.ID
+	Taken  bool
+}

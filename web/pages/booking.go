@@ -33,9 +33,11 @@ type TimesPage struct {
 	Taken       bool      // somebody else was faster
 	Nearest     []SlotRow
 	Override    string    // start that can be booked in spite of the refusal, with a reason; "" if not
+	Panel       *PanelAsk // nil if the clinic has no panel
+	Notice      i18n.ID   // what could not be done; "" for none
 	Held        []HeldRow // times of the same people that are held
-	Zones       []Option // whose clock a typed time is on
-	Fold        []Option // which of two equal clock times
+	Zones       []Option  // whose clock a typed time is on
+	Fold        []Option  // which of two equal clock times
 	ZoneVersion string
 }
 
