@@ -148,12 +148,15 @@ class Bench {
   }
 }
 
-/** Waits until a page has seen something, and forgets what it saw. */
+/** Waits until a page has seen all of these, and forgets them. */
 async function sees(page: Page, ...all: string[]): Promise<void> {
   await page.waitForFunction((all) => all.every((want) => (window as unknown as Held).seen.some((s) => s.startsWith(want))), all).catch(async (e: unknown) => {
     throw new Error(`waited for ${all.join(", ")}; seen: ${(await page.evaluate(() => (window as unknown as Held).seen)).join("; ")}`, { cause: e });
   });
-  await page.evaluate(() => { (window as unknown as Held).seen = []; });
+  await page.evaluate((all) => {
+    const { seen } = window as unknown as Held;
+    for (const had of all) seen.splice(seen.findIndex((s) => s.startsWith(had)), 1);
+  }, all);
 }
 
 interface Inbound { width: number; frames: number; samples: number; repeated: number }
