@@ -10,6 +10,7 @@ import (
 	"github.com/livekit/protocol/livekit"
 	"github.com/pion/webrtc/v4"
 
+	"github.com/consilium-health/consilium/sfu"
 	"github.com/consilium-health/consilium/sfu/internal/weaklink"
 )
 
@@ -215,4 +216,29 @@ func TestNothingIsSentWithoutConsent(t *testing.T) {
 	b.hears(50)
 	b.stayed("b", sid)
 	beside.unharmed()
+}
+
+// TestPromise09 is a network without UDP: the media comes over TCP.
+func TestPromise09UDPIsBlocked(t *testing.T) {
+	server, _ := start(t, none, none)
+	over, _ := another(t, sfu.Config{TCP: "127.0.0.1:0"}, none, none)
+	beside := newBystanders(t, server)
+	hole := weaklink.New(t, over.Addr(), 1)
+	hole.Up(weaklink.Link{Loss: 1})
+	hole.Down(weaklink.Link{Loss: 1})
+	api := browserAPIOver(t, webrtc.NetworkTypeUDP4, webrtc.NetworkTypeTCP4)
+	a := newClient(t, over, "a", hole, api)
+	a.speak()
+	began := time.Now()
+	b := newClient(t, over, "b", hole, api)
+	b.hears(20)
+	took := time.Since(began)
+	twin := beside.longest()[1]
+	t.Logf("sound after %v", took)
+	if took > 8*time.Second+twin {
+		t.Errorf("sound after %v", took)
+	}
+	if hole.Sent().Packets != 0 {
+		t.Error("UDP came through")
+	}
 }

@@ -65,6 +65,12 @@ func (b *browser) Close() {}
 
 func browserAPI(t *testing.T) *webrtc.API {
 	t.Helper()
+	return browserAPIOver(t, webrtc.NetworkTypeUDP4)
+}
+
+// browserAPIOver is one whose network has these.
+func browserAPIOver(t *testing.T, networks ...webrtc.NetworkType) *webrtc.API {
+	t.Helper()
 	m := &webrtc.MediaEngine{}
 	cc := webrtc.RTCPFeedback{Type: "transport-cc"}
 	for _, c := range []webrtc.RTPCodecParameters{
@@ -108,7 +114,7 @@ func browserAPI(t *testing.T) *webrtc.API {
 	se := webrtc.SettingEngine{}
 	se.SetIncludeLoopbackCandidate(true)
 	se.SetInterfaceFilter(func(name string) bool { return strings.HasPrefix(name, "lo") })
-	se.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
+	se.SetNetworkTypes(networks)
 	return webrtc.NewAPI(webrtc.WithMediaEngine(m), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(se))
 }
 

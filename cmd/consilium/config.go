@@ -38,6 +38,9 @@ type config struct {
 	// MediaAddr is the UDP address of the embedded engine, IP:port; port 0 lets the
 	// system choose.
 	MediaAddr string
+	// MediaTCP is an address of the same engine for clients whose network lets no UDP
+	// through, IP:port; "" for none.
+	MediaTCP string
 	// MediaPublic are the IP addresses by which clients reach MediaAddr behind a NAT,
 	// separated by commas; "" tells them MediaAddr itself.
 	MediaPublic string
@@ -99,6 +102,7 @@ func serviceSettings() []setting {
 		stringSetting("CONSILIUM_MEDIA_KEY", "API key of the media engine", false, func(c *config) *string { return &c.MediaKey }),
 		stringSetting("CONSILIUM_MEDIA_SECRET", "API secret of the media engine, 32 characters or more", true, func(c *config) *string { return &c.MediaSecret }),
 		stringSetting("CONSILIUM_MEDIA_ADDR", "UDP address of the embedded media engine, IP:port", false, func(c *config) *string { return &c.MediaAddr }),
+		stringSetting("CONSILIUM_MEDIA_TCP", "the same over TCP, IP:port, for networks without UDP; unset: none", false, func(c *config) *string { return &c.MediaTCP }),
 		stringSetting("CONSILIUM_MEDIA_PUBLIC", "IP addresses by which clients reach it behind a NAT, separated by commas; unset: its own", false, func(c *config) *string { return &c.MediaPublic }),
 		stringSetting("CONSILIUM_SMTP_URL", "mail relay, smtp://user:password@host:587", true, func(c *config) *string { return &c.SMTPURL }),
 		stringSetting("CONSILIUM_MAIL_FROM", "sender of all mail", false, func(c *config) *string { return &c.MailFrom }),

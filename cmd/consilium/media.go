@@ -66,6 +66,9 @@ func (c *config) validateMedia() (problems []error) {
 			add("CONSILIUM_MEDIA_PUBLIC: %q is not an IP address", ip)
 		}
 	}
+	if _, err := netip.ParseAddrPort(c.MediaTCP); c.MediaTCP != "" && err != nil {
+		add("CONSILIUM_MEDIA_TCP: %q is not IP:port", c.MediaTCP)
+	}
 	t := c.Turn
 	for _, l := range []struct{ name, addr string }{{"UDP", t.UDP}, {"TCP", t.TCP}, {"TLS", t.TLS}} {
 		a, err := netip.ParseAddrPort(l.addr)
@@ -121,7 +124,7 @@ func (r *relayLater) Credentials(participant, room string) (urls []string, usern
 // openSFU starts the media engine and, where it is set, the relay to it. The caller
 // runs the engine, and calls stop after it ended.
 func openSFU(c config, cfg sfu.Config) (engine *sfu.Server, relay *turn.Server, stop func(), err error) {
-	cfg.PublicIPs = fields(c.MediaPublic)
+	cfg.PublicIPs, cfg.TCP = fields(c.MediaPublic), c.MediaTCP
 	if !c.Turn.on() {
 		engine, err = sfu.New(cfg)
 		return engine, nil, func() {}, err

@@ -292,6 +292,7 @@ func TestRelayAndFiguresAreRefusedWithSentences(t *testing.T) {
 		"a page as relay":              {[]string{"CONSILIUM_TURN_UDP", "127.0.0.1:0", "CONSILIUM_TURN_URLS", "https://turn.example.org"}, "is not turn:"},
 		"an engine on every address":   {[]string{"CONSILIUM_TURN_UDP", "127.0.0.1:0", "CONSILIUM_MEDIA_ADDR", "0.0.0.0:7882"}, "one exact address"},
 		"a relay beside a cluster":     {[]string{"CONSILIUM_TURN_UDP", "127.0.0.1:0", "MEDIA_URL", "wss://x.example.org", "CONSILIUM_MEDIA_KEY", "k", "CONSILIUM_MEDIA_SECRET", mediaSecret}, "the cluster has its own"},
+		"media over TCP, no address":   {[]string{"CONSILIUM_MEDIA_TCP", "7881"}, "is not IP:port"},
 		"a public name, not a number":  {[]string{"CONSILIUM_MEDIA_PUBLIC", "media.example.org"}, "is not an IP address"},
 		"figures for everybody":        {[]string{"CONSILIUM_METRICS_ADDR", "0.0.0.0:9464"}, "CONSILIUM_METRICS_OPEN"},
 		"figures on a name of the net": {[]string{"CONSILIUM_METRICS_ADDR", "consult.example.org:9464"}, "CONSILIUM_METRICS_OPEN"},
