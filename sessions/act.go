@@ -294,7 +294,7 @@ func (l *live) checked(p *seated, cmd command) error {
 		if p.CheckedAt.IsZero() {
 			return nil
 		}
-		p.CheckedAt = time.Time{}
+		p.CheckedAt, p.Check = time.Time{}, nil
 		return l.save(p, "session.checked", "no_sound")
 	}
 	if !p.CheckedAt.IsZero() && p.check != nil && *p.check == *c {
@@ -302,6 +302,7 @@ func (l *live) checked(p *seated, cmd command) error {
 	}
 	before := p.Participant
 	p.CheckedAt = l.now()
+	p.Check = &DeviceCheck{At: p.CheckedAt, Audio: cmd.Audio, Video: cmd.Video, Network: cmd.Network}
 	if err := l.save(p, "session.checked", cmd.Network); err != nil {
 		p.Participant = before
 		return err

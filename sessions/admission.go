@@ -97,11 +97,9 @@ func (l *live) judgeClinician(ctx context.Context, tx *audit.Tx, actor identity.
 	if p.Role == scheduling.RoleSpecialist && l.patient() && !l.consents[workspace.LiveConsult] {
 		return no("consent_missing"), nil
 	}
-	q, err := l.ask(ctx, tx, p, l.activity(p))
-	if err != nil {
-		return verdict{}, err
-	}
-	d, err := l.svc.scope.Determine(ctx, tx, actor, q)
+	d, err := l.decide(ctx, tx, p, func(q credentialing.Ask) (credentialing.Determination, error) {
+		return l.svc.scope.Determine(ctx, tx, actor, q)
+	})
 	if err != nil {
 		return verdict{}, fmt.Errorf("scope at the door: %w", err)
 	}

@@ -38,7 +38,11 @@ type scoped struct {
 }
 
 // fenced are the acts that the room shows the specialist.
-var fenced = []credentialing.Activity{credentialing.AdvisePhysician, credentialing.JointVideoVisit, credentialing.PrescribeOrOrder}
+var fenced = []credentialing.Activity{credentialing.AdvisePhysician, credentialing.JointVideoVisit, credentialing.DirectConsult, credentialing.PrescribeOrOrder}
+
+// actControlled is told beside prescribe_or_order, which without it means anything but
+// controlled drugs.
+const actControlled = "prescribe_controlled"
 
 // activity is what a clinician is in the session for. The local physician answers
 // for what is decided afterwards (R1).
@@ -67,6 +71,39 @@ func (l *live) ask(ctx context.Context, tx *audit.Tx, p *seated, act credentiali
 		}
 	}
 	return credentialing.Ask{Person: p.Person, Activity: act, At: tx.Now(), Mode: credentialing.Act, Case: cc}, nil
+}
+
+// decide asks whether a clinician may be in the session: for what it was booked, or,
+// for a specialist who may see the patient on their own where the patient is now, for
+// that. judge answers a question.
+func (l *live) decide(ctx context.Context, tx *audit.Tx, p *seated, judge func(credentialing.Ask) (credentialing.Determination, error)) (credentialing.Determination, error) {
+	booked := l.activity(p)
+	q, err := l.ask(ctx, tx, p, booked)
+	if err != nil {
+		return credentialing.Determination{}, err
+	}
+	d, err := judge(q)
+	if err != nil || d.Allowed() || booked != credentialing.JointVideoVisit {
+		return d, err
+	}
+	if q, err = l.ask(ctx, tx, p, credentialing.DirectConsult); err != nil {
+		return d, err
+	}
+	if own, err := judge(q); err != nil || own.Allowed() {
+		return own, err
+	}
+	return d, nil
+}
+
+// directCare tells whether a specialist in the room sees the patient on their own
+// right.
+func (l *live) directCare() bool {
+	for _, p := range l.seats {
+		if p.State == Admitted && p.present() && p.scope != nil && p.scope.lost.IsZero() && p.scope.last.Activity == credentialing.DirectConsult {
+			return true
+		}
+	}
+	return false
 }
 
 // localThere tells whether a local physician is in the room.
@@ -119,13 +156,21 @@ func (l *live) measure(ctx context.Context, tx *audit.Tx, p *seated, s *scoped) 
 			if err != nil {
 				return err
 			}
+			if act == credentialing.PrescribeOrOrder && q.Case.ControlledSubstance == nil { // nobody has said what is ordered: each has its answer
+				q.Case.ControlledSubstance = credentialing.Yes()
+				if d, err = l.svc.scope.Judge(ctx, tx, q); err != nil {
+					return fmt.Errorf("scope of %s: %w", actControlled, err)
+				}
+				s.acts[actControlled] = d.Allowed() && s.lost.IsZero()
+				q.Case.ControlledSubstance = credentialing.No()
+			}
 			if d, err = l.svc.scope.Judge(ctx, tx, q); err != nil {
 				return fmt.Errorf("scope of %s: %w", act, err)
 			}
 		}
 		allowed := d.Decision != credentialing.Deny && d.Decision != ""
 		s.acts[string(act)] = allowed && s.lost.IsZero()
-		if act == l.activity(p) {
+		if act == s.last.Activity {
 			for _, code := range slices.Concat(d.Conditions) {
 				say(code)
 			}
@@ -244,15 +289,11 @@ func (l *live) reconsider() {
 					canceled = a.State == scheduling.StateCanceled
 				}
 			}
-			q, err := l.ask(ctx, tx, p, l.activity(p))
+			d, err := l.decide(ctx, tx, p, func(q credentialing.Ask) (credentialing.Determination, error) { return l.svc.scope.Judge(ctx, tx, q) })
 			if err != nil {
 				return err
 			}
-			d, err := l.svc.scope.Judge(ctx, tx, q)
-			if err != nil {
-				return err
-			}
-			if p.scope == nil || p.scope.last.Allowed() != d.Allowed() || !d.Allowed() && !slices.Equal(d.Reasons, p.scope.last.Reasons) {
+			if p.scope == nil || p.scope.last.Allowed() != d.Allowed() || p.scope.last.Activity != d.Activity || !d.Allowed() && !slices.Equal(d.Reasons, p.scope.last.Reasons) {
 				changed = append(changed, p) // kept below, with its facts
 				continue
 			}
@@ -276,11 +317,9 @@ func (l *live) reconsider() {
 	l.happened(system, l.applyConsents())
 	for _, p := range changed {
 		if err := l.write(system, func(ctx context.Context, tx *audit.Tx) error {
-			q, err := l.ask(ctx, tx, p, l.activity(p))
-			if err != nil {
-				return err
-			}
-			d, err := l.svc.scope.Determine(ctx, tx, system, q)
+			d, err := l.decide(ctx, tx, p, func(q credentialing.Ask) (credentialing.Determination, error) {
+				return l.svc.scope.Determine(ctx, tx, system, q)
+			})
 			if err != nil {
 				return err
 			}
@@ -379,6 +418,10 @@ func (l *live) watchAlone(now time.Time) {
 			e.cue("info", "local_back", nil, l.inside()...)
 			l.happened(identity.Actor{}, e)
 		}
+		return
+	}
+	if l.directCare() {
+		l.alone = time.Time{}
 		return
 	}
 	if l.alone.IsZero() {

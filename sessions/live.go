@@ -180,6 +180,9 @@ func (l *live) seat(ctx context.Context, tx *audit.Tx, p Participant) (*seated, 
 		return nil, err
 	}
 	s := &seated{Participant: p, person: people[p.Person]}
+	if c := p.Check; c != nil {
+		s.check = &check{Audio: c.Audio, Video: c.Video, Network: c.Network}
+	}
 	grants, err := l.svc.people.RolesOfTx(ctx, tx, p.Person)
 	if err != nil {
 		return nil, err

@@ -138,14 +138,23 @@ type Participant struct {
 	Person        identity.PersonID
 	Role          scheduling.Role
 	State         Presence
-	Pair          [2]string // of interpreters
-	Spoken        string    // BCP 47
-	Listening     string    // "" is the floor
-	Place         string    // of the patient, as said at the door
-	CheckedAt     time.Time // devices were checked
+	Pair          [2]string    // of interpreters
+	Spoken        string       // BCP 47
+	Listening     string       // "" is the floor
+	Place         string       // of the patient, as said at the door
+	CheckedAt     time.Time    // devices were checked
+	Check         *DeviceCheck // what the check found; nil: not checked
 	AdmittedAt    time.Time
 	AdmittedBy    identity.PersonID
 	Determination string
+}
+
+// DeviceCheck is what the check of devices and network found at the door.
+type DeviceCheck struct {
+	At      time.Time
+	Audio   bool
+	Video   bool
+	Network string // good, fair or poor
 }
 
 // LogValue gives the id alone.

@@ -77,13 +77,14 @@ func moveSession(ctx context.Context, tx *audit.Tx, s Session) error {
 }
 
 const participantColumns = `id::text, session_id::text, person_id::text, role, state, pair, spoken, listening, place, checked_at, admitted_at,
-	admitted_by::text, determination_id::text`
+	admitted_by::text, determination_id::text, check_audio, check_video, check_network`
 
 func scanParticipant(row pgx.CollectableRow) (p Participant, err error) {
 	var pair []string
 	var checked, admitted *time.Time
-	var by, determination *string
-	err = row.Scan(&p.ID, &p.Session, &p.Person, &p.Role, &p.State, &pair, &p.Spoken, &p.Listening, &p.Place, &checked, &admitted, &by, &determination)
+	var by, determination, network *string
+	var audio, video *bool
+	err = row.Scan(&p.ID, &p.Session, &p.Person, &p.Role, &p.State, &pair, &p.Spoken, &p.Listening, &p.Place, &checked, &admitted, &by, &determination, &audio, &video, &network)
 	if err != nil {
 		return p, err
 	}
@@ -92,6 +93,9 @@ func scanParticipant(row pgx.CollectableRow) (p Participant, err error) {
 	}
 	if checked != nil {
 		p.CheckedAt = *checked
+	}
+	if audio != nil && video != nil && network != nil && checked != nil {
+		p.Check = &DeviceCheck{At: checked.UTC(), Audio: *audio, Video: *video, Network: *network}
 	}
 	if admitted != nil {
 		p.AdmittedAt = *admitted
@@ -107,6 +111,22 @@ func scanParticipant(row pgx.CollectableRow) (p Participant, err error) {
 
 func participants(ctx context.Context, tx *audit.Tx, id SessionID) ([]Participant, error) {
 	rows, err := tx.Query(ctx, `select `+participantColumns+` from session_participant where session_id = $1 order by id`, string(id))
+	if err != nil {
+		return nil, fmt.Errorf("read participants: %w", err)
+	}
+	out, err := pgx.CollectRows(rows, scanParticipant)
+	if err != nil {
+		return nil, fmt.Errorf("read participants: %w", err)
+	}
+	return out, nil
+}
+
+// checksOf reads the participants of an appointment's session that the scope may see.
+func checksOf(ctx context.Context, tx *audit.Tx, id scheduling.AppointmentID) ([]Participant, error) {
+	rows, err := tx.Query(ctx, `
+		select `+participantColumns+`
+		from session_participant
+		where session_id in (select s.id from session s where s.appointment_id = $1)`, string(id))
 	if err != nil {
 		return nil, fmt.Errorf("read participants: %w", err)
 	}
@@ -154,16 +174,21 @@ func insertParticipant(ctx context.Context, tx *audit.Tx, p Participant) (bool, 
 
 // saveParticipant writes what changes of a participant.
 func saveParticipant(ctx context.Context, tx *audit.Tx, p Participant) error {
+	var audio, video *bool
+	var network *string
+	if p.Check != nil {
+		audio, video, network = &p.Check.Audio, &p.Check.Video, &p.Check.Network
+	}
 	_, err := tx.Exec(ctx, `
 		update session_participant
 		set state = @state, spoken = @spoken, listening = @listening,
 			place_at = case when place is distinct from @place then @now else place_at end, place = @place,
 			checked_at = @checked, arrived_at = coalesce(arrived_at, @now), admitted_at = @admitted, admitted_by = @by,
-			determination_id = @determination
+			determination_id = @determination, check_audio = @audio, check_video = @video, check_network = @network
 		where id = @id`,
 		pgx.StrictNamedArgs{"id": string(p.ID), "state": string(p.State), "spoken": p.Spoken, "listening": p.Listening, "place": p.Place,
 			"now": tx.Now(), "checked": nullTime(p.CheckedAt), "admitted": nullTime(p.AdmittedAt), "by": null(string(p.AdmittedBy)),
-			"determination": null(p.Determination)})
+			"determination": null(p.Determination), "audio": audio, "video": video, "network": network})
 	if err != nil {
 		return fmt.Errorf("save participant %s: %w", p.ID, err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/consilium-health/consilium/credentialing"
 	"github.com/consilium-health/consilium/credentialing/identity"
 	"github.com/consilium-health/consilium/scheduling"
+	"github.com/consilium-health/consilium/sessions"
 	"github.com/consilium-health/consilium/web/i18n"
 	"github.com/consilium-health/consilium/web/pages"
 )
@@ -187,6 +188,12 @@ func (s *Server) showAppointment(w http.ResponseWriter, r *http.Request, status 
 		p.Case = string(a.Case)
 	}
 	p.Again = arranges && (a.State == scheduling.StateNeedsAttention || a.State == scheduling.StateCanceled)
+	checks := map[identity.PersonID]sessions.DeviceCheck{}
+	if s.d.Sessions != nil && !v.actor.Guest() {
+		if checks, err = s.d.Sessions.Checks(r.Context(), v.actor, a.ID); err != nil {
+			return fmt.Errorf("appointment page: %w", err)
+		}
+	}
 	for _, seat := range a.Seats {
 		row := pages.PersonRow{Name: name(a, seat), You: seat.Person == v.actor.Person, Role: v.l.T(i18n.ID("role." + string(seat.Role))), Pair: seat.Pair,
 			Released: seat.Released, Zone: people[seat.Person].Zone}
@@ -195,6 +202,9 @@ func (s *Server) showAppointment(w http.ResponseWriter, r *http.Request, status 
 		}
 		if seat.Person == a.AnchorPerson {
 			row.Zone = a.AnchorZone
+		}
+		if c, ok := checks[seat.Person]; ok {
+			row.Check = &pages.CheckRow{At: c.At, Audio: c.Audio, Video: c.Video, Network: i18n.ID("device.network." + c.Network), Level: networkLevels[c.Network]}
 		}
 		switch seat.Response {
 		case scheduling.Accepted:
@@ -255,6 +265,8 @@ func (s *Server) showAppointment(w http.ResponseWriter, r *http.Request, status 
 	}
 	return s.render(w, r, status, pages.Appointment(p))
 }
+
+var networkLevels = map[string]pages.Level{"good": pages.LevelOK, "fair": pages.LevelWarn, "poor": pages.LevelBad}
 
 // sentence says a code of credentialing in the reader's language.
 func (s *Server) sentence(l *i18n.Localizer, code string) string {

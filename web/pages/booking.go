@@ -159,6 +159,15 @@ type PersonRow struct {
 	Answer   string
 	Level    Level
 	Released bool
+	Check    *CheckRow // of devices and network, at the door; nil: none
+}
+
+// CheckRow is what a check of devices found.
+type CheckRow struct {
+	At           time.Time
+	Audio, Video bool
+	Network      i18n.ID
+	Level        Level
 }
 
 // TaskRow is something to be done before the start.
