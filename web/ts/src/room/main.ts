@@ -144,6 +144,15 @@ function start(root: HTMLElement): void {
     live: () => desk.toggle(), direction: () => desk.turn(), cough,
   });
   byId("sound-start", HTMLButtonElement).onclick = () => void media.startSound();
+  const moved = document.getElementById("place-say");
+  if (moved instanceof HTMLButtonElement) moved.onclick = () => {
+    const place = byId("place-now", HTMLSelectElement);
+    if (place.value === "") return place.focus();
+    feed.send({ type: "place.confirm", place: place.value });
+    const said = byId("place-said", HTMLElement);
+    text(said, said.dataset["said"] ?? "");
+  };
+  byId("mic-regain", HTMLButtonElement).onclick = () => void media.regainMic();
   byId("lobby-leave", HTMLButtonElement).onclick = leave;
   byId("again", HTMLButtonElement).onclick = () => {
     forget(need("session"));
@@ -320,6 +329,7 @@ function pages(root: HTMLElement, s: RoomState, texts: Texts): void {
   show(byId("live", HTMLElement), kind === "live");
   show(byId("over", HTMLElement), kind === "over");
   show(byId("sound-blocked", HTMLElement), s.soundBlocked);
+  show(byId("mic-lost", HTMLElement), s.micLost && kind === "live");
   const lobby = byId("lobby-text", HTMLElement);
   text(lobby, (kind === "lobby" ? lobby.dataset["waiting"] : lobby.dataset["entering"]) ?? "");
   const refusal = byId("refusal", HTMLElement);

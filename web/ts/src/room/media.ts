@@ -26,6 +26,11 @@ const narrowLooks = 5;
 
 interface Playing { readonly track: RemoteTrack; readonly room: RoomKey; db: number; target: number; span: number; totalMs: number }
 
+// A microphone that was taken away: so many looks (tickMs apart) until it is said, and how
+// often it is tried again. A toggle of one's own settles within two looks.
+const micLooks = 8;
+const micRetryMs = 3000;
+
 export class Media {
   private kit: Kit | null = null;
   private readonly rooms = new Map<RoomKey, Room>();
@@ -47,6 +52,10 @@ export class Media {
   private mutedSpeech = 0;
   private slowRuns = 0;
   private narrowRuns = 0;
+  private micGone = 0; // looks in a row that found the wanted microphone silent
+  private micLost = false;
+  private regaining = false;
+  private regainedAt = 0; // tried last
   private readonly report: (e: Event) => void;
   private readonly sink: HTMLElement;
   private readonly log: (what: string) => void;
@@ -326,7 +335,8 @@ export class Media {
         // Voice before video. What the ticket does not allow is not tried.
         const may = me.permissions;
         if (!may || may.canPublish) {
-          await this.set("mic", w.mic, me.isMicrophoneEnabled, () => me.setMicrophoneEnabled(w.mic, this.audioCapture(), this.audioPublish()));
+          if (!w.mic) this.micFound();
+          if (!this.micLost) await this.set("mic", w.mic, me.isMicrophoneEnabled, () => me.setMicrophoneEnabled(w.mic, this.audioCapture(), this.audioPublish()));
           await this.set("camera", w.camera, me.isCameraEnabled, () => me.setCameraEnabled(
             w.camera,
             { ...(this.devices.video ? { deviceId: { ideal: this.devices.video } } : {}), resolution: { width: 640, height: 360, frameRate: 20 } },
@@ -351,10 +361,65 @@ export class Media {
       if (!(err instanceof Error)) throw err;
       this.log(`${what} ${on ? "on" : "off"}: ${err.name}`);
       if (on && what === "screen") this.report({ kind: "media.screen", on: false });
+      else if (on && what === "mic" && (err.name === "NotReadableError" || err.name === "AbortError")) this.micTaken(); // in use elsewhere
       else if (on) {
         this.deviceError(err);
         this.report({ kind: "mine", change: what === "mic" ? { mic: false, talking: false } : { camera: false } });
       }
+    }
+  }
+
+  /** Looks whether a wanted microphone was taken away by a phone call or another program, and tries to get it back. */
+  private watchMic(kit: Kit): void {
+    const gone = [...this.rooms].some(([key, room]) => {
+      if (!this.wanted.get(key)?.mic || this.working.has(key) || room.state !== "connected") return false;
+      const may = room.localParticipant.permissions;
+      if (may && !may.canPublish) return false;
+      const pub = room.localParticipant.getTrackPublication(kit.Track.Source.Microphone);
+      if (!pub) return this.micLost; // not published yet
+      const track = pub.track?.mediaStreamTrack;
+      return pub.isMuted || !track || track.readyState === "ended" || track.muted;
+    });
+    this.micGone = gone ? this.micGone + 1 : 0;
+    if (!gone) this.micFound();
+    else if (this.micGone >= micLooks) this.micTaken();
+    if (this.micLost && Date.now() - this.regainedAt > micRetryMs) void this.regainMic();
+  }
+
+  private micTaken(): void {
+    if (this.micLost) return;
+    this.micLost = true;
+    this.log("microphone taken away");
+    this.report({ kind: "media.mic", lost: true });
+  }
+
+  private micFound(): void {
+    if (!this.micLost) return;
+    this.micLost = false;
+    this.log("microphone is back");
+    this.report({ kind: "media.mic", lost: false });
+  }
+
+  /** Opens the wanted microphone anew. A device that is still taken is tried again later. */
+  async regainMic(): Promise<void> {
+    const kit = this.kit;
+    if (!kit || this.regaining) return;
+    this.regaining = true;
+    this.regainedAt = Date.now();
+    try {
+      for (const [key, room] of this.rooms) {
+        if (!this.wanted.get(key)?.mic || room.state !== "connected") continue;
+        const me = room.localParticipant;
+        const pub = me.getTrackPublication(kit.Track.Source.Microphone);
+        const track = pub?.track;
+        if (track instanceof kit.LocalAudioTrack && !pub?.isMuted) await track.restartTrack();
+        else await me.setMicrophoneEnabled(true, this.audioCapture(), this.audioPublish());
+      }
+    } catch (err) {
+      if (!(err instanceof Error)) throw err;
+      this.log(`microphone still away: ${err.name}`);
+    } finally {
+      this.regaining = false;
     }
   }
 
@@ -453,6 +518,7 @@ export class Media {
     this.ticker = setInterval(() => {
       n++;
       this.watchdog();
+      if (this.kit) this.watchMic(this.kit);
       if (n % 3 === 0) void this.speakers();
       if (n % 20 === 0) void this.health();
     }, tickMs);

@@ -333,14 +333,20 @@ export class Panel {
     const acts = Object.entries(s.scope?.acts ?? {}).map(([act, yes]) => {
       const id = "scope.activity." + act;
       const Act = this.texts.has(id) ? this.texts.say(id, {}) : act;
-      return yes ? this.texts.t("room.act.yes", { Act }) : this.texts.t("room.act.no", { Act });
+      return { act, yes, text: yes ? this.texts.t("room.act.yes", { Act }) : this.texts.t("room.act.no", { Act }) };
     });
-    const sentences = [...acts, ...(s.scope?.sentences ?? []).map((x) => this.texts.say(x.message_id, x.data))];
-    show(root, sentences.length > 0);
-    if (list.childElementCount === sentences.length && sentences.every((x, i) => list.children[i]?.textContent === x)) return;
-    list.replaceChildren(...sentences.map((x) => {
+    const sentences = (s.scope?.sentences ?? []).map((x) => ({ act: "", yes: false, text: this.texts.say(x.message_id, x.data) }));
+    // What is allowed first: those are the tools at hand.
+    const lines = [...acts.filter((x) => x.yes), ...acts.filter((x) => !x.yes), ...sentences];
+    show(root, lines.length > 0);
+    if (list.childElementCount === lines.length && lines.every((x, i) => list.children[i]?.textContent === x.text)) return;
+    list.replaceChildren(...lines.map((x) => {
       const li = document.createElement("li");
-      li.textContent = x;
+      li.textContent = x.text;
+      if (x.act !== "") {
+        li.dataset["act"] = x.act;
+        li.dataset["allowed"] = String(x.yes);
+      }
       return li;
     }));
   }

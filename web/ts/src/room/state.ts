@@ -72,6 +72,7 @@ export interface RoomState {
   readonly banners: readonly Banner[];
   readonly mine: Mine;
   readonly soundBlocked: boolean;
+  readonly micLost: boolean; // wanted on, and taken by a call or another program
   readonly slow: boolean;
 }
 export type Tab = "language" | "people" | "chat";
@@ -86,6 +87,7 @@ export type Event =
   | { readonly kind: "media.speaking"; readonly participants: readonly ParticipantID[] }
   | { readonly kind: "media.starved"; readonly starved: boolean; readonly at: number }
   | { readonly kind: "media.sound"; readonly blocked: boolean }
+  | { readonly kind: "media.mic"; readonly lost: boolean }
   | { readonly kind: "media.slow"; readonly slow: boolean }
   | { readonly kind: "media.screen"; readonly on: boolean } // the browser's own bar can end it
   | { readonly kind: "enter" }
@@ -106,7 +108,7 @@ export function initial(mine: Partial<Mine> = {}): RoomState {
     people: [], waiting: [], tracks: {}, speaking: [], lastSpeaker: "", pinned: "", channels: null, wish: "", starved: false, booth: null,
     chat: [], unread: 0, tab: "language", scope: null, consent: null, refusal: null, banners: [],
     mine: { mic: true, camera: true, screen: false, talking: false, cough: false, duckDb: defaultDuckDb, keys: true, understood: [], ...mine },
-    soundBlocked: false, slow: false,
+    soundBlocked: false, micLost: false, slow: false,
   };
 }
 
@@ -154,6 +156,7 @@ export function reduce(s: RoomState, e: Event): RoomState {
     }
     case "media.starved": return s.starved === e.starved ? s : { ...s, starved: e.starved };
     case "media.sound": return { ...s, soundBlocked: e.blocked };
+    case "media.mic": return { ...s, micLost: e.lost };
     case "media.slow": return { ...s, slow: e.slow };
     case "media.screen": return { ...s, mine: { ...s.mine, screen: e.on } };
     case "enter": return s.phase.kind === "check" ? { ...s, phase: { kind: "entering" } } : s;
