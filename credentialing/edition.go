@@ -34,6 +34,7 @@ type Subject struct {
 	Kind         string // appointment, case
 	ID           string
 	Organization identity.OrganizationID
+	Held         bool // set aside: something it rests on fell away
 	Ask          Ask
 }
 

@@ -114,6 +114,9 @@ func (s *Service) DraftEdition(ctx context.Context, actor identity.Actor, file [
 	if err != nil {
 		return "", packErrors(draftFile, err), nil
 	}
+	if found, err := s.unconfirmed(ctx, actor, p); err != nil || len(found) > 0 {
+		return "", found, err
+	}
 	candidate := publishedEdition{edition: p.Edition(), content: file, from: from, until: until}
 	if _, err := s.current.Load().with(s.base, candidate, s.zones); err != nil {
 		return "", packErrors(draftFile, err), nil
@@ -306,6 +309,9 @@ func (s *Service) Publish(ctx context.Context, actor identity.Actor, id DraftID,
 			return ErrSamePerson
 		}
 		if err := stillFree(ctx, tx, d.Edition); err != nil {
+			return err
+		}
+		if err := stillConfirmed(ctx, tx, e.content); err != nil {
 			return err
 		}
 		r, err := s.whatIf(ctx, tx, e, subjects)

@@ -39,6 +39,8 @@ var (
 	ErrInvalid = errors.New("credentialing: invalid request")
 	// ErrEditionImmutable means that a pack's version is published with other content.
 	ErrEditionImmutable = errors.New("credentialing: a published edition does not change")
+	// ErrUnconfirmed means that a pack has rules that nobody here has confirmed.
+	ErrUnconfirmed = errors.New("credentialing: the pack has rules that nobody has confirmed")
 	// ErrFirstAnswer means that somebody tried to change a source's first answer.
 	ErrFirstAnswer = errors.New("credentialing: the first answer of a source does not change")
 )

@@ -204,7 +204,7 @@ func (j *judged) place(code string, trace func(RuleAnswer)) (PlaceAnswer, []stri
 	stopped := false
 	if !j.q.AcceptUnverified {
 		for _, p := range pl.packs {
-			if !p.relied() {
+			if !p.relied(j.reliedAt()) {
 				reasons = append(reasons, "pack-not-verified:"+p.Code)
 				stopped = true
 			}
@@ -394,6 +394,11 @@ func changes(q *Question, held *Credentials, from, to time.Time) []time.Time {
 	}
 	for _, code := range q.Places {
 		if pl, ok := q.Rules.places[code]; ok {
+			for _, p := range pl.packs {
+				if end := p.reliedUntil(); !end.IsZero() && !q.AcceptUnverified {
+					add(end)
+				}
+			}
 			for _, r := range pl.rules {
 				if !r.from.IsZero() {
 					add(r.from)

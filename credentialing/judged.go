@@ -210,6 +210,16 @@ func judge(q *Question, held *Credentials) *judged {
 	return j
 }
 
+// reliedAt is the instant for which packs must be confirmed: for a plan it is now,
+// since they may be looked at again before the visit; one that is not is found when its
+// time is over.
+func (j *judged) reliedAt() time.Time {
+	if at := j.q.ChecksAt; !at.IsZero() && at.Before(j.q.At) {
+		return at
+	}
+	return j.q.At
+}
+
 const day = 24 * time.Hour
 
 // ageDays is an age in whole days, a begun day counting as one: a check that is 31

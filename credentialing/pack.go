@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"gopkg.in/yaml.v3"
 )
@@ -69,6 +70,7 @@ type Pack struct {
 	SHA256     [sha256.Size]byte   `yaml:"-"`
 	Source     []byte              `yaml:"-"` // the file's bytes
 	lines      map[string]int      // of rules, by id
+	again      time.Time           // of VerifiedBy
 }
 
 // Edition names the pack's content.
@@ -81,8 +83,32 @@ func (p *Pack) group() bool {
 	return p.Code == "ZZ" || strings.HasPrefix(p.Code, "X-") || len(p.Members) > 0
 }
 
-// relied tells whether the pack may be relied on without accepting it unverified.
-func (p *Pack) relied() bool { return p.Status == stateVerified || p.Status == statePlatform }
+// relied tells whether the pack may be relied on at an instant without accepting it
+// unverified. A confirmed one may, until a month after it was to be looked at again.
+func (p *Pack) relied(at time.Time) bool {
+	end := p.reliedUntil()
+	return p.Status == statePlatform || p.Status == stateVerified && (end.IsZero() || at.Before(end))
+}
+
+// LookAgain is when a confirmed pack is to be looked at again; zero if it is not
+// confirmed, or names no date.
+func (p *Pack) LookAgain() time.Time {
+	if p.Status != stateVerified || p.VerifiedBy == nil {
+		return time.Time{}
+	}
+	return p.again
+}
+
+// againGrace is how long a pack counts after the date to look at it again.
+const againGrace = 30 * day
+
+// reliedUntil is when a confirmed pack stops counting; zero if it does not.
+func (p *Pack) reliedUntil() time.Time {
+	if again := p.LookAgain(); !again.IsZero() {
+		return again.Add(againGrace)
+	}
+	return time.Time{}
+}
 
 // Citation is where a rule's fact was read.
 type Citation struct {
@@ -100,6 +126,8 @@ type Confirmation struct {
 	Organization string `yaml:"organisation"`
 	On           string `yaml:"on"`
 	Evidence     string `yaml:"evidence"`
+	// Again is the date by which the pack is to be looked at again; "" is never.
+	Again string `yaml:"again,omitempty"`
 }
 
 // Rule is one rule of a pack, as written.
@@ -124,6 +152,21 @@ type Rule struct {
 		On    string        `yaml:"on"`
 		Proof string        `yaml:"evidence"`
 	} `yaml:"verified"`
+}
+
+// verifiedBy is who confirmed the rule, on which date and by which evidence.
+func (r *Rule) verifiedBy() (who, on, evidence string) {
+	on, evidence = r.Verified.On, r.Verified.Proof
+	if by := r.Verified.By; by != nil {
+		who = by.Name
+		if by.On != "" {
+			on = by.On
+		}
+		if by.Evidence != "" {
+			evidence = by.Evidence
+		}
+	}
+	return who, on, evidence
 }
 
 // InUse tells whether the rule is switched on.
@@ -227,6 +270,9 @@ func (i Item) code() string {
 	return c
 }
 
+// Code is how reasons and explanations write the condition.
+func (i Item) Code() string { return i.code() }
+
 // Duty is a condition that a permission or a requirement brings along, and by when
 // it must be met.
 type Duty struct {
@@ -295,8 +341,15 @@ func ParsePack(file string, data []byte) (*Pack, error) {
 	if !slices.Contains([]string{"unverified-starter", "in-review", stateVerified, "retired", statePlatform}, p.Status) {
 		bad("", "status %q", p.Status)
 	}
-	if p.Status == stateVerified && p.VerifiedBy == nil {
-		bad("", "verified by nobody")
+	if p.Status == stateVerified && (p.VerifiedBy == nil || p.VerifiedBy.Name == "" || p.VerifiedBy.On == "") {
+		bad("", "verified by nobody, or on no date")
+	}
+	if c := p.VerifiedBy; c != nil && c.Again != "" {
+		again, err := time.Parse(time.DateOnly, c.Again)
+		if err != nil {
+			bad("", "to be looked at again on %q, which is no date", c.Again)
+		}
+		p.again = again
 	}
 	seen := map[string]bool{}
 	for i := range p.Rules {
@@ -382,8 +435,8 @@ func (p *Pack) lintRule(r *Rule, seen map[string]bool, bad func(rule, format str
 			bad(r.ID, "limit %q is neither enforced nor told", l)
 		}
 	}
-	if r.Verified.State == stateVerified && r.Verified.By == nil {
-		bad(r.ID, "verified by nobody")
+	if who, on, evidence := r.verifiedBy(); r.Verified.State == stateVerified && (who == "" || on == "" || evidence == "") {
+		bad(r.ID, "verified by nobody, on no date or without evidence")
 	}
 	if p.Status == stateVerified && r.Verified.State != stateVerified {
 		bad(r.ID, "a verified pack has a rule that is not")

@@ -115,7 +115,10 @@ type QueueItem struct {
 	Kind         Kind
 	Jurisdiction string
 	Number       string
+	Pack         string    // code, of TaskPack
 	Since        time.Time // when it began to wait, or when a credential ends
+	Ends         time.Time // of a credential that ends; zero if it does not
+	claimed      Moment    // the end that the current claim gives
 	// Blocked tells why the reader may not do it: they are the subject, or the one
 	// who did the first half.
 	Blocked bool
@@ -131,9 +134,10 @@ const (
 	TaskVerify    = "verify"    // claimed, nobody has asked the source
 	TaskExpiring  = "expiring"  // ends within 90 days
 	TaskCheckList = "lists"     // exclusion lists not looked at for 25 days
+	TaskPack      = "pack"      // a confirmed pack is to be looked at again
 )
 
-var taskOrder = []string{TaskMatch, TaskOverdue, TaskReinstate, TaskApprove, TaskReview, TaskVerify, TaskExpiring, TaskCheckList}
+var taskOrder = []string{TaskMatch, TaskOverdue, TaskPack, TaskReinstate, TaskApprove, TaskReview, TaskVerify, TaskExpiring, TaskCheckList}
 
 // expiringSoon and listsSoon are how far ahead the queue looks: 90 days are the
 // first of NCQA's reminders; 25 days leave a week before ZZ-011 stops.
@@ -226,6 +230,7 @@ func (s *Service) Queue(ctx context.Context, actor identity.Actor) ([]QueueItem,
 				out = append(out, QueueItem{Task: TaskCheckList, Person: id, Since: orZero(c.ExclusionCheckedAt)})
 			}
 		}
+		out = append(out, s.packTasks(now)...)
 		matches, err := selectUndecided(ctx, tx, actor)
 		out = append(out, matches...)
 		return err
@@ -251,7 +256,7 @@ func relied(list []Held) bool {
 func (v CredentialView) tasks(actor identity.Actor, now time.Time) (out []QueueItem) {
 	item := func(task string, since time.Time, blocked bool) {
 		out = append(out, QueueItem{Task: task, Person: v.Person, Credential: v.ID, Kind: v.Kind, Jurisdiction: v.Jurisdiction, Number: v.Number,
-			Since: since, Blocked: blocked || v.Person == actor.Person})
+			Since: since, Ends: v.Standing.Ends, claimed: v.Claim.ValidTo, Blocked: blocked || v.Person == actor.Person})
 	}
 	switch v.State {
 	case StateClaimed, StateRejected:

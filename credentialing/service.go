@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -99,7 +101,12 @@ func (s *Service) AcceptsUnverified() (Acceptance, bool) {
 func (s *Service) register(ctx context.Context, rules *RuleSet) error {
 	actor := identity.System("packs", "")
 	return s.db.Write(ctx, actor.Scope(), func(tx *audit.Tx) error {
+		var running bool // the database has decided by packs before
+		if err := tx.QueryRow(ctx, `select exists (select 1 from pack_edition)`).Scan(&running); err != nil {
+			return mapped("look for editions", err)
+		}
 		added := map[string]any{}
+		places := map[string]bool{}
 		for _, code := range rules.Codes() {
 			p := rules.packs[code]
 			fresh, err := registerEdition(ctx, tx, p.Edition(), p.Source, p.Status)
@@ -108,6 +115,9 @@ func (s *Service) register(ctx context.Context, rules *RuleSet) error {
 			}
 			if fresh {
 				added[p.Code] = p.Version
+				if places[p.Code] = true; p.group() {
+					places["*"] = true
+				}
 			}
 		}
 		list := rules.Conditions()
@@ -117,11 +127,24 @@ func (s *Service) register(ctx context.Context, rules *RuleSet) error {
 		}
 		if fresh {
 			added[list.Code] = list.Version
+			places["*"] = true
 		}
 		if len(added) > 0 {
 			ev := actor.Event("packs.published")
 			ev.Detail = added
 			tx.Append(ev)
+		}
+		if !running || len(places) == 0 {
+			return nil
+		}
+		// The binary came with other packs than the last: what is booked is looked at again.
+		if places["*"] {
+			places = map[string]bool{"*": true}
+		}
+		for _, place := range slices.Sorted(maps.Keys(places)) {
+			if err := s.change(ctx, tx, "", place, "edition", time.Time{}); err != nil {
+				return err
+			}
 		}
 		return nil
 	})

@@ -533,6 +533,7 @@ func TestRowsAreNeverChanged(t *testing.T) {
 	w.must(w.s.CheckExclusions(t.Context(), w.grace, credentialing.ExclusionCheck{Person: w.weber.Person, Lists: []string{"L"},
 		Hits: []credentialing.ExclusionHit{{List: "L", Entry: "1"}}}))
 	w.must(w.s.SignAttestation(t.Context(), w.layla, credentialing.Attestation{Kind: "confidentiality", TextVersion: "1", Text: "I keep silent.", Language: "en"}))
+	w.confirmAll(w.grace, "KE")
 	statements := []string{
 		`update credential set number = 'x'`, `delete from credential`,
 		`update credential_claim set content = '{}'`, `delete from credential_claim`,
@@ -544,6 +545,7 @@ func TestRowsAreNeverChanged(t *testing.T) {
 		`update exclusion set list = 'x'`, `delete from exclusion`, `update exclusion_check set hits = 0`, `delete from exclusion_check`,
 		`update attestation set kind = 'application'`, `delete from attestation`, `update credential_change set cause = 'x'`,
 		`update pack_edition set content = ''`, `delete from pack_edition`,
+		`update pack_confirmation set name = 'x'`, `delete from pack_confirmation`,
 		`update determination set decision = 'permit'`, `delete from determination`,
 		`update agreement set ground = 'x'`, `delete from agreement`, `update facility_license set number = 'x'`, `delete from facility_license`,
 	}

@@ -43,7 +43,8 @@ func (s *Service) Subjects(ctx context.Context, actor identity.Actor, org identi
 	}
 	out := make([]credentialing.Subject, len(r.asks))
 	for i, ask := range r.asks {
-		out[i] = credentialing.Subject{Kind: "appointment", ID: string(r.list[r.of[i].appointment].ID), Organization: org, Ask: ask}
+		a := r.list[r.of[i].appointment]
+		out[i] = credentialing.Subject{Kind: "appointment", ID: string(a.ID), Organization: org, Held: a.State == StateNeedsAttention, Ask: ask}
 	}
 	return out, nil
 }

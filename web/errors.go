@@ -76,6 +76,7 @@ func errorTable() []errorRow {
 		{credentialing.ErrAnswerOld, 409, i18n.ErrorConflictTitle, i18n.ErrorAnswerOld, slog.LevelInfo},
 		{credentialing.ErrHeldByAnother, 409, i18n.ErrorConflictTitle, i18n.ErrorHeldByAnother, slog.LevelWarn},
 		{credentialing.ErrEditionImmutable, 409, i18n.ErrorConflictTitle, i18n.ErrorExists, slog.LevelInfo},
+		{credentialing.ErrUnconfirmed, 409, i18n.ErrorConflictTitle, i18n.ComplianceErrorUnconfirmed, slog.LevelInfo},
 		{credentialing.ErrEncoding, 422, i18n.ErrorUnprocessableTitle, i18n.ErrorEncoding, slog.LevelInfo},
 		{credentialing.ErrImportFormat, 422, i18n.ErrorUnprocessableTitle, i18n.ErrorImportFormat, slog.LevelInfo},
 		{credentialing.ErrImportRows, 409, i18n.ErrorConflictTitle, i18n.ErrorImportRows, slog.LevelInfo},

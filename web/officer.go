@@ -106,11 +106,15 @@ func officerTask(q credentialing.QueueItem, names map[identity.PersonID]string) 
 	switch q.Task {
 	case credentialing.TaskMatch, credentialing.TaskOverdue:
 		t.Level = pages.LevelBad
-	case credentialing.TaskExpiring, credentialing.TaskCheckList, credentialing.TaskReview:
+	case credentialing.TaskExpiring, credentialing.TaskCheckList, credentialing.TaskReview, credentialing.TaskPack:
 		t.Level = pages.LevelWarn
 	}
 	if q.Kind != "" {
 		t.Kind = kindID(q.Kind)
+	}
+	if q.Pack != "" {
+		t.Href = "/credentials/packs/in-force/" + q.Pack
+		return t
 	}
 	t.Href = "/credentials/people/" + string(q.Person)
 	if q.Credential != "" {
@@ -133,8 +137,8 @@ func (s *Server) officerQueue(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	p := pages.OfficerPage{Unverified: s.unverifiedNotice()}
-	for _, q := range queue {
-		p.Tasks = append(p.Tasks, officerTask(q, names))
+	if err := s.fillQueue(r, &p, queue, names); err != nil {
+		return err
 	}
 	for _, id := range onFile {
 		p.People = append(p.People, pages.OfficerPerson{Href: "/credentials/people/" + string(id), Name: names[id]})

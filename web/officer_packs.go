@@ -30,7 +30,14 @@ func (s *Server) showPacks(w http.ResponseWriter, r *http.Request, status int, f
 	rules := s.d.Credentialing.Rules()
 	for _, code := range rules.Codes() {
 		if one, ok := rules.Pack(code); ok {
-			p.InForce = append(p.InForce, pages.PackRow{Code: code, Version: one.Version, State: packState(one.Status), Level: packLevel(one.Status), Rules: len(one.Rules)})
+			row := pages.PackRow{Code: code, Version: one.Version, State: packState(one.Status), Level: packLevel(one.Status), Rules: len(one.Rules)}
+			if one.Status != "platform-policy" {
+				row.Href = "/credentials/packs/in-force/" + code
+			}
+			if c := one.VerifiedBy; c != nil && one.Status == "verified" {
+				row.Name, row.On = c.Name, c.On
+			}
+			p.InForce = append(p.InForce, row)
 		}
 	}
 	for _, d := range drafts {

@@ -159,9 +159,19 @@ func (s *Server) determination(w http.ResponseWriter, r *http.Request) error {
 		}
 		p.Grounds = append(p.Grounds, row)
 	}
-	for _, e := range append(slices.Clone(d.Packs), d.ConditionsList) {
-		p.Editions = append(p.Editions, pages.EditionRow{Code: e.Code, Version: e.Version, SHA256: e.SHA256})
+	p.Accepted = d.AcceptUnverified
+	packs, err := s.d.Credentialing.PacksOf(r.Context(), actorOf(r), d.Packs)
+	if err != nil {
+		return fmt.Errorf("editions of an answer: %w", err)
 	}
+	for i, e := range d.Packs {
+		row := pages.EditionRow{Code: e.Code, Version: e.Version, SHA256: e.SHA256, State: packState(packs[i].Status), Level: packLevel(packs[i].Status)}
+		if c := packs[i].VerifiedBy; c != nil && packs[i].Status == "verified" {
+			row.Name, row.On = c.Name, c.On
+		}
+		p.Editions = append(p.Editions, row)
+	}
+	p.Editions = append(p.Editions, pages.EditionRow{Code: d.ConditionsList.Code, Version: d.ConditionsList.Version, SHA256: d.ConditionsList.SHA256})
 	names, err := s.namesOf(r.Context(), []identity.PersonID{d.Person})
 	if err != nil {
 		return err

@@ -1,0 +1,44 @@
+package web
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+)
+
+func TestTheQueueSaysHowManyBookingsWaitAndWhichAreHeld(t *testing.T) {
+	c := openClinic(t)
+	o := office{house: c.house, cred: c.cred}
+	c.book()
+	body := c.get("kiptoo", "/credentials?show=held").Body.String()
+	if !strings.Contains(body, "No booking is held.") {
+		t.Errorf("nothing is held yet:\n%s", body)
+	}
+	// The specialist's registration is suspended: the booking is held, and waits for the
+	// officer who confirms that the registration is active again.
+	registration := "/credentials/" + string(c.licenses["DEMO-KE-T001"])
+	report := func(who, status string) {
+		o.send(t, who, registration+"/status", url.Values{"new_status": {status}, "status_source": {"Council"}})
+	}
+	report("wanjiru", "suspended")
+	if _, err := c.scheduling.Reevaluate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	body = c.get("kiptoo", "/credentials?show=held").Body.String()
+	if strings.Contains(body, "No booking is held.") || !strings.Contains(body, "Prof. Claire Tremblay") || !strings.Contains(body, "Jacaranda Hill Hospital") {
+		t.Errorf("the held booking is not listed:\n%s", body)
+	}
+	report("wanjiru", "active")
+	body = c.get("kiptoo", "/credentials?show=verify").Body.String()
+	if !strings.Contains(body, "<strong>1</strong>") {
+		t.Errorf("no task says that a booking waits for it:\n%s", body)
+	}
+	report("kiptoo", "active")
+	if _, err := c.scheduling.Reevaluate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if body := c.get("kiptoo", "/credentials").Body.String(); !strings.Contains(body, "No booking is held.") {
+		t.Errorf("the booking is still held:\n%s", body)
+	}
+	o.everyTongue(t, "kiptoo", "/credentials", "/credentials?show=held", "/credentials?show=90", "/credentials?show=verify")
+}
