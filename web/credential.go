@@ -203,7 +203,7 @@ func (s *Server) showCredential(w http.ResponseWriter, r *http.Request, status i
 	}
 	p.Restrictions = restrictionRows(c.Claim.Restrictions)
 	if c.Claim.Currency != "" {
-		p.Amounts = fmt.Sprintf("%s %d / %d", c.Claim.Currency, c.Claim.PerClaim, c.Claim.Aggregate)
+		p.Amounts = c.Claim.Currency + "\u00a0" + l.Number(c.Claim.PerClaim) + " / " + l.Number(c.Claim.Aggregate)
 	}
 	for _, a := range c.Claim.Activities {
 		p.Activities = append(p.Activities, i18n.ID("scope.activity."+string(a)))
