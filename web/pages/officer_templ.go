@@ -1762,11 +1762,4 @@ func EnterClaim(p ClaimPage) templ.Component {
 	})
 }
 
-func size(n int64) string {
-	if n < 10<<10 {
-		return strconv.FormatInt(n, 10) + " B"
-	}
-	return strconv.FormatInt(n>>10, 10) + " KB"
-}
-
 var _ = templruntime.GeneratedTemplate
