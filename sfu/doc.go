@@ -27,6 +27,36 @@
 // connection, all in the reading goroutine. Everything else that changes a room
 // happens under the room's lock; each peer's loop owns its negotiation.
 //
+// A client whose packets come from another address, or not at all, is looked after from
+// here (consent.go): a way on which nothing is reported of what is sent gets other ICE
+// credentials within two seconds, and one whose checks have no answer is sent nothing
+// after thirty (RFC 7675).
+//
+// # Faults
+//
+// Each ends that request or that peer only; beside it stand a room of the same server and
+// its twin on a server left alone, and the first may not hear 300 ms less than the second.
+//
+//	links that lose, delay, reorder       TestPromise01To04 (build tag promise)
+//	a link too narrow for the picture     TestAWeakLinkKeepsTheVoiceAndGivesUpThePicture
+//	NAT rebinding                         TestPromise06
+//	UDP gone for 8 s                      TestPromise07
+//	another network, ICE restart          TestPromise08, TestResumeRestartsICEWhereNothingArrives
+//	UDP blocked                           TestPromise09, sfu/turn TestACallGoesThroughTheRelay
+//	engine killed, engine stopped         cmd/consilium TestPromise10 (tag), TestRunningConsultsGoOnWhileTheServiceStops
+//	packets of strangers, damaged ones    TestPacketsFromStrangers..., TestDamagedPackets...
+//	nonsense inside RTP, RTCP, SCTP       TestMalformedContentsEndAtTheEngine
+//	nonsense in signaling, bad tokens     TestPromise14, TestBadTokens..., sfu/signal TestLimitsEndTheSocket and its fuzz targets
+//	200 sections, ten times the rate      hostile_test.go
+//	a reader that reads nothing           TestASubscriberThatReadsNothing..., sfu/signal TestAClientThatNeverReads...
+//	claims on what is another's           promise_claim_test.go
+//	no consent                            TestNothingIsSentWithoutConsent
+//	an hour of joins and leaves           cmd/consilium TestSoak (tag; CONSILIUM_SOAK sets its length)
+//
+// `make test-long` plays those with the tag, and the others with fifty times the volume:
+// 10^6 packets, 10^5 frames. The protocol as the real clients see it is conformance_test.go
+// for server-sdk-go and web/ts/story/protocol.ts for livekit-client in Chromium.
+//
 // # Cost
 //
 // Measured beside livekit-server v1.13.5 with its defaults, alternating, medians of 5
