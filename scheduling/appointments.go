@@ -221,7 +221,7 @@ func (s *Service) SendAgain(ctx context.Context, actor identity.Actor, id Appoin
 		if !arranges(actor, a.Organization) {
 			return ErrForbidden
 		}
-		if !a.State.Occupies() {
+		if !a.State.Occupies() || a.State == StateHeld { // nobody is told of a hold
 			return ErrState
 		}
 		for _, o := range a.Seats {

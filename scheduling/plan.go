@@ -169,7 +169,7 @@ func (s *Service) gather(ctx context.Context, tx *audit.Tx, p *plan, candidates 
 	if seated, err = s.readInterpreters(ctx, tx, p, candidates, seated); err != nil {
 		return err
 	}
-	known, err := readTimes(ctx, tx, seated, p.from.Add(-restMargin), p.to.Add(restMargin))
+	known, err := readTimes(ctx, tx, seated, p.specialist, p.from, p.to)
 	if err != nil {
 		return err
 	}
@@ -198,11 +198,7 @@ func (s *Service) gather(ctx context.Context, tx *audit.Tx, p *plan, candidates 
 			one.Permitted = permitted(p.spans[id])
 		}
 		if p.roles[id] == RoleSpecialist {
-			here, elsewhere, err := presenceOf(ctx, tx, id, p.from, p.to)
-			if err != nil {
-				return err
-			}
-			one.Presence, taken[id] = here, append(taken[id], elsewhere...)
+			one.Presence, taken[id] = known.here, append(taken[id], known.elsewhere...)
 		}
 		one.Rest = p.rested(id, p.roles[id], known.sits[id])
 		p.parties = append(p.parties, p.fill(one, taken[id]))

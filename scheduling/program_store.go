@@ -11,7 +11,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/consilium-health/consilium/credentialing/audit"
-	"github.com/consilium-health/consilium/credentialing/identity"
 )
 
 func insertPresence(ctx context.Context, tx *audit.Tx, p Presence) error {
@@ -144,16 +143,14 @@ func saveWindow(ctx context.Context, tx *audit.Tx, p Presence, w Window) error {
 
 // presenceOf reads when a specialist is there for the scope's clinic, and when promised
 // to another. Index of presence_no_overlap.
-func presenceOf(ctx context.Context, tx *audit.Tx, person identity.PersonID, from, to time.Time) (here, elsewhere []Range, err error) {
-	rows, err := tx.Query(ctx, `
-		select from_unix, to_unix, here
-		from presence_windows($1::uuid[], tstzrange($2, $3), $4)`, []string{string(person)}, from, to, tx.Scope.Organization)
-	if err != nil {
-		return nil, nil, fmt.Errorf("read presence: %w", err)
-	}
+const presenceSQL = `
+	select from_unix, to_unix, here
+	from presence_windows($1::uuid[], tstzrange($2, $3), $4)`
+
+func scanPresence(rows pgx.Rows) (here, elsewhere []Range, err error) {
 	var a, b int64
 	var ours bool
-	if _, err := pgx.ForEachRow(rows, []any{&a, &b, &ours}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&a, &b, &ours}, func() error {
 		r := Range{time.Unix(a, 0).UTC(), time.Unix(b, 0).UTC()}
 		if ours {
 			here = append(here, r)
@@ -161,8 +158,6 @@ func presenceOf(ctx context.Context, tx *audit.Tx, person identity.PersonID, fro
 			elsewhere = append(elsewhere, r)
 		}
 		return nil
-	}); err != nil {
-		return nil, nil, fmt.Errorf("read presence: %w", err)
-	}
-	return here, elsewhere, nil
+	})
+	return here, elsewhere, err
 }

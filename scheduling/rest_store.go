@@ -19,17 +19,24 @@ type times struct {
 	busy  map[identity.PersonID][]Range // buffers inside
 	sits  map[identity.PersonID][]Sit
 	rest  RestRules
+	// presence of the specialist: for the scope's clinic, and promised to another
+	here, elsewhere []Range
 }
 
-// readTimes reads them in one round trip, what is taken within [from, to).
-func readTimes(ctx context.Context, tx *audit.Tx, people []identity.PersonID, from, to time.Time) (times, error) {
+// readTimes reads them in one round trip: what is taken within the range, wider by the
+// margin of rest, and the presence of the specialist within it.
+func readTimes(ctx context.Context, tx *audit.Tx, people []identity.PersonID, specialist identity.PersonID, from, to time.Time) (times, error) {
 	out := times{hours: make(map[identity.PersonID]Availability, len(people)), busy: make(map[identity.PersonID][]Range, len(people)),
 		sits: make(map[identity.PersonID][]Sit, len(people)), rest: DefaultRest}
 	var b pgx.Batch
 	b.Queue(availabilitySQL, strs(people)).Query(func(rows pgx.Rows) error { return scanAvailabilities(rows, out.hours) })
 	b.Queue(`
 		select person_id, from_unix, to_unix, sits_from, sits_to, interprets
-		from taken($1::uuid[], tstzrange($2, $3), $4)`, strs(people), from, to, tx.Now()).Query(func(rows pgx.Rows) error { return scanTaken(rows, out.busy, out.sits) })
+		from taken($1::uuid[], tstzrange($2, $3), $4)`, strs(people), from.Add(-restMargin), to.Add(restMargin), tx.Now()).Query(func(rows pgx.Rows) error { return scanTaken(rows, out.busy, out.sits) })
+	b.Queue(presenceSQL, []string{string(specialist)}, from, to, tx.Scope.Organization).Query(func(rows pgx.Rows) (err error) {
+		out.here, out.elsewhere, err = scanPresence(rows)
+		return err
+	})
 	b.Queue(restSQL, tx.Scope.Organization).QueryRow(func(row pgx.Row) error { return scanRest(row, &out.rest) })
 	if err := tx.SendBatch(ctx, &b).Close(); err != nil {
 		return out, fmt.Errorf("read hours and what is taken: %w", err)

@@ -31,6 +31,9 @@ func TestTimeIsHeldWhileThePatientIsAsked(t *testing.T) {
 			t.Errorf("the page of the held time does not say %q", want)
 		}
 	}
+	if strings.Contains(page, "/resend") || strings.Contains(page, "/cancel") {
+		t.Error("the page of a held time sends the patient a link or cancels")
+	}
 	// The coordinator sees it kept, is offered other times, and gets the next free ones.
 	other := c.get("mwangi", c.times()+"?specialist="+string(c.people["tremblay"])).Body.String()
 	if !strings.Contains(other, "Times that are held") || !strings.Contains(other, "Dr Amina Otieno") {

@@ -230,6 +230,9 @@ func (s *Server) showAppointment(w http.ResponseWriter, r *http.Request, status 
 		return err
 	}
 	p.Missed = s.missedCard(v, a, name)
+	if p.Hold != nil { // nobody was told of it, and it is given back rather than canceled
+		p.Resend, p.Tasks, p.Again = "", nil, false
+	}
 	if arranges || seated && own.Role != scheduling.RolePatient {
 		p.SetAside = s.setAside(v.l, a, people)
 	}
@@ -249,7 +252,7 @@ func (s *Server) showAppointment(w http.ResponseWriter, r *http.Request, status 
 	if seated && own.Role == scheduling.RoleInterpreter && own.Response == scheduling.NeedsAction && a.State == scheduling.StatePending {
 		p.Accept = string(own.ID)
 	}
-	if scheduling.MayCancel(v.actor, a) {
+	if scheduling.MayCancel(v.actor, a) && p.Hold == nil {
 		for _, code := range scheduling.CancelReasons {
 			p.Cancel = append(p.Cancel, pages.Option{Value: code, Text: v.l.T(i18n.ID("booking.reason." + code))})
 		}

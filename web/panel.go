@@ -98,6 +98,9 @@ func (s *Server) panelAsk(ctx context.Context, v *visit, ref scheduling.CaseRef,
 	for _, x := range list {
 		out.Panels = append(out.Panels, pages.Option{Value: string(x.ID), Text: x.Name})
 	}
+	if len(out.Panels) == 1 {
+		out.Form.Prefill("panel", out.Panels[0].Value)
+	}
 	t, err := s.d.Scheduling.TurnOf(ctx, v.actor, ref)
 	if err != nil {
 		return nil, fmt.Errorf("turn: %w", err)

@@ -44,13 +44,14 @@ func (s *Service) Authenticate(ctx context.Context, token string) (Actor, Login,
 	var p Person
 	var roles []Role
 	err := s.db.Read(ctx, audit.Scope{}, func(tx *audit.Tx) (err error) {
-		if l, p, err = liveLogin(ctx, tx, hash); err != nil {
+		var grants []Grant
+		if l, p, grants, err = liveLoginWith(ctx, tx, hash, true); err != nil {
 			return err
 		}
 		if l.Seat == "" {
-			roles, err = rolesFor(ctx, tx, p.ID, l.Organization)
+			roles = rolesIn(grants, l.Organization)
 		}
-		return err
+		return nil
 	})
 	if err != nil {
 		return Actor{}, Login{}, err

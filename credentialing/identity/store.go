@@ -187,21 +187,40 @@ func (l Login) utc(stepUp *time.Time) Login {
 
 // liveLogin finds the login a token opens now, with its person.
 func liveLogin(ctx context.Context, tx *audit.Tx, hash []byte) (Login, Person, error) {
-	var l Login
-	var p Person
+	l, p, _, err := liveLoginWith(ctx, tx, hash, false)
+	return l, p, err
+}
+
+// liveLoginWith reads a login and, in the same round trip, the grants in force of its
+// person.
+func liveLoginWith(ctx context.Context, tx *audit.Tx, hash []byte, wantGrants bool) (l Login, p Person, grants []Grant, err error) {
 	var stepUp *time.Time
-	err := tx.QueryRow(ctx, `
+	var b pgx.Batch
+	b.Queue(`
 		select `+loginColumns+`, `+personColumns+`
 		from login l -- login_token
 		join person p on p.id = l.person_id
 		where l.token_hash = $1 and l.revoked_at is null and l.idle_until > $2 and l.absolute_until > $2
-		  and p.disabled_at is null`, hash, tx.Now()).
-		Scan(append(loginFields(&l, &stepUp),
+		  and p.disabled_at is null`, hash, tx.Now()).QueryRow(func(row pgx.Row) error {
+		return row.Scan(append(loginFields(&l, &stepUp),
 			&p.ID, &p.Name, &p.Title, &p.Language, &p.Languages, &p.Zone, &p.Home, &p.Specialty, &p.Email, &p.Disabled)...)
+	})
+	if wantGrants {
+		b.Queue(`
+			select `+grantColumns+`
+			from role_grant g -- role_grant_person
+			where g.person_id = (select l.person_id from login l where l.token_hash = $1)
+			  and g.valid_from <= $2 and (g.valid_until is null or g.valid_until > $2)
+			order by g.valid_from, g.id`, hash, tx.Now()).Query(func(rows pgx.Rows) (err error) {
+			grants, err = pgx.CollectRows(rows, scanGrant)
+			return err
+		})
+	}
+	err = tx.SendBatch(ctx, &b).Close()
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = ErrNoLogin
 	}
-	return l.utc(stepUp), p, err
+	return l.utc(stepUp), p, grants, err
 }
 
 func loginLive(ctx context.Context, tx *audit.Tx, id LoginID) (live bool, err error) {

@@ -2,6 +2,7 @@ package workspace
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -119,18 +120,24 @@ func advises(grants []identity.Grant, now time.Time) []identity.OrganizationID {
 }
 
 // selectConsentsOf reads the consents of many cases, without what is sealed.
+const consentsOfSQL = `
+	select c.case_id::text, c.id::text, c.purpose, c.class, c.destination, coalesce(c.receiver_id::text, ''),
+	  coalesce(c.receiver_organization_id::text, ''), c.text_version, c.recorded_at, c.until_at, w.withdrawn_at
+	from case_consent c left join case_consent_withdrawal w on w.consent_id = c.id
+	where c.case_id = any($1::uuid[])
+	order by c.id` // case_consent_by_case
+
 func selectConsentsOf(ctx context.Context, tx *audit.Tx, ids []string) (map[CaseID][]Consent, error) {
-	rows, err := tx.Query(ctx, `
-		select c.case_id::text, c.id::text, c.purpose, c.class, c.destination, coalesce(c.receiver_id::text, ''),
-		  coalesce(c.receiver_organization_id::text, ''), c.text_version, c.recorded_at, c.until_at, w.withdrawn_at
-		from case_consent c left join case_consent_withdrawal w on w.consent_id = c.id
-		where c.case_id = any($1::uuid[])
-		order by c.id`, ids) // case_consent_by_case
+	rows, err := tx.Query(ctx, consentsOfSQL, ids)
 	if err != nil {
 		return nil, fmt.Errorf("consents of cases: %w", err)
 	}
 	out := map[CaseID][]Consent{}
-	_, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
+	return out, scanConsentsOf(rows, out)
+}
+
+func scanConsentsOf(rows pgx.Rows, out map[CaseID][]Consent) error {
+	_, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
 		var id CaseID
 		var c Consent
 		var until, withdrawn *time.Time
@@ -142,7 +149,28 @@ func selectConsentsOf(ctx context.Context, tx *audit.Tx, ids []string) (map[Case
 		out[id] = append(out[id], c)
 		return struct{}{}, nil
 	})
-	return out, err
+	return err
+}
+
+// selectContext reads what a determination must know of a case beside its row, without
+// what is sealed: the consents, and when it was confirmed who the patient is.
+func selectContext(ctx context.Context, tx *audit.Tx, id CaseID) (consents []Consent, confirmed time.Time, err error) {
+	var b pgx.Batch
+	found := map[CaseID][]Consent{}
+	b.Queue(consentsOfSQL, []string{string(id)}).Query(func(rows pgx.Rows) error { return scanConsentsOf(rows, found) })
+	b.Queue(`select confirmed_at from case_patient where case_id = $1`, string(id)).QueryRow(func(row pgx.Row) error {
+		var at *time.Time
+		err := row.Scan(&at)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		confirmed = value(at)
+		return err
+	})
+	if err := tx.SendBatch(ctx, &b).Close(); err != nil {
+		return nil, time.Time{}, fmt.Errorf("consents of case %s: %w", id, err)
+	}
+	return found[id], confirmed, nil
 }
 
 // selectConfirmed reads when the identity of the patients of many cases was confirmed.

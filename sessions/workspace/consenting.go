@@ -186,11 +186,7 @@ const placeHolds = 12 * time.Hour
 // context is what determinations must know of a case, with the consents narrowed to
 // one receiver.
 func (s *Service) context(ctx context.Context, tx *audit.Tx, c caseRow, receiver identity.PersonID, where []identity.OrganizationID) (credentialing.CaseContext, error) {
-	consents, err := s.consents(ctx, tx, c.ID)
-	if err != nil {
-		return credentialing.CaseContext{}, err
-	}
-	_, confirmed, err := selectPatient(ctx, tx, c.ID)
+	consents, confirmed, err := selectContext(ctx, tx, c.ID)
 	if err != nil {
 		return credentialing.CaseContext{}, err
 	}

@@ -22,7 +22,6 @@ const (
 	ArrangeHoursMinutes            ID = "arrange.hours_minutes"
 	ArrangeMissedDo                ID = "arrange.missed.do"
 	ArrangeMissedDone              ID = "arrange.missed.done"
-	ArrangeMissedNobody            ID = "arrange.missed.nobody"
 	ArrangeMissedTitle             ID = "arrange.missed.title"
 	ArrangeMissedWho               ID = "arrange.missed.who"
 	ArrangeOverrideDo              ID = "arrange.override.do"

@@ -104,6 +104,7 @@ type PanelAsk struct {
 	Key    string
 	Hidden [][2]string
 	Panels []Option
+	Form   Form      // with the only panel chosen
 	Turn   *TurnNote // nil if the specialist chosen was not given by turn
 }
 

@@ -704,7 +704,7 @@ func missedCard(p Layout, m MissedCard) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = Select(p, Form{}, Field{Name: "seat", Label: i18n.ArrangeMissedWho, Options: m.Seats}).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = Select(p, Form{}, Field{Name: "seat", Label: i18n.ArrangeMissedWho, Optional: true, Options: m.Seats}).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -1640,7 +1640,7 @@ func panelAsk(p Layout, a PanelAsk) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		templ_7745c5c3_Err = Select(p, Form{}, Field{Name: "panel", Label: i18n.ArrangePanelChoose, Hint: i18n.ArrangePanelHint, Options: a.Panels}).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = Select(p, a.Form, Field{Name: "panel", Label: i18n.ArrangePanelChoose, Hint: i18n.ArrangePanelHint, Options: a.Panels}).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
