@@ -125,7 +125,7 @@ export async function assign(p: Person, casePath: string, specialist: string): P
 export async function bookShown(p: Person, start: string): Promise<string> {
   await unfold(p.page.locator(`input[name=start][value="${start}"]`).first());
   await p.page.locator(`input[name=start][value="${start}"]`).first().check();
-  await p.page.locator("form[action$='/times']:has(input[name=start][type=radio]) > button").last().click();
+  await p.page.locator("form[action$='/times']:has(input[name=start][type=radio]) button:not([name]):not([formaction])").last().click();
   await p.page.waitForURL(/\/appointments\/[0-9a-f-]{36}$/);
   return new URL(p.page.url()).pathname;
 }
