@@ -96,6 +96,7 @@ func (a *app) periodic(workers *river.Workers) []*river.PeriodicJob {
 	river.AddWorker(workers, &updateZones{a: a})
 	return []*river.PeriodicJob{
 		a.expiringJob(workers),
+		a.replayJob(workers),
 		a.waitingJob(workers),
 		river.NewPeriodicJob(river.PeriodicInterval(5*time.Minute), func() (river.JobArgs, *river.InsertOpts) { return queueRemindersArgs{}, nil },
 			&river.PeriodicJobOpts{RunOnStart: true}),
