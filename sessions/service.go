@@ -180,7 +180,7 @@ func (s *Service) follow(ctx context.Context, from *int64) error {
 				}
 			})
 		case room == "credential" || room == "credentials" || room == "exclusion" || room == "exclusions" || room == "packs" ||
-			room == "agreement" || room == "facility_license" || room == "appointment" && e.Act == "appointment.canceled":
+			room == "agreement" || room == "facility_license" || room == "role" || e.Act == "person.disabled" || room == "appointment" && e.Act == "appointment.canceled":
 			s.each(func(l *live) { l.reconsider() })
 		case e.Act == "login.ended":
 			s.each(func(l *live) { l.checkLogins(e.Objects["login"]) })
