@@ -22,7 +22,7 @@ var flashable = map[i18n.ID]bool{
 	i18n.BookingDoneBooked:     true, i18n.BookingDonePending: true, i18n.BookingDoneCanceled: true, i18n.BookingDoneAccepted: true,
 	i18n.BookingDoneDeclined: true, i18n.BookingDoneHours: true, i18n.BookingDoneResent: true,
 	i18n.OfficerFlashClaim: true, i18n.OfficerFlashEvidence: true, i18n.OfficerFlashAnswer: true, i18n.OfficerFlashApproved: true,
-	i18n.OfficerFlashReturned: true, i18n.OfficerFlashStatus: true, i18n.OfficerFlashPending: true, i18n.OfficerFlashChecked: true,
+	i18n.OfficerFlashReturned: true, i18n.OfficerFlashStatus: true, i18n.OfficerFlashPending: true, i18n.FaultFlashLater: true, i18n.OfficerFlashChecked: true,
 	i18n.OfficerFlashDecided:  true,
 	i18n.RecordFlashPublished: true, i18n.RecordFlashApplied: true, i18n.ComplianceFlashConfirmed: true,
 	i18n.CaseFlashCreated: true, i18n.CaseFlashSubmitted: true, i18n.CaseFlashAssigned: true, i18n.CaseFlashConsent: true,

@@ -157,6 +157,8 @@ func (s *Server) reportStatus(w http.ResponseWriter, r *http.Request) error {
 		switch {
 		case err == nil && pending:
 			return s.done(w, r, "/credentials/"+string(id), pages.LevelInfo, i18n.OfficerFlashPending)
+		case err == nil && report.From.After(s.now()):
+			return s.done(w, r, "/credentials/"+string(id), pages.LevelOK, i18n.FaultFlashLater)
 		case err == nil:
 			return s.done(w, r, "/credentials/"+string(id), pages.LevelOK, i18n.OfficerFlashStatus)
 		}

@@ -12,6 +12,7 @@ const (
 	FaultEnded        ID = "fault.ended"
 	FaultEnds         ID = "fault.ends"
 	FaultEvidence     ID = "fault.evidence"
+	FaultFlashLater   ID = "fault.flash.later"
 	FaultGrounds      ID = "fault.grounds"
 	FaultLapsed       ID = "fault.lapsed"
 	FaultNoEvidence   ID = "fault.no_evidence"
