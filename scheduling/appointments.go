@@ -194,11 +194,18 @@ func (s *Service) Cancel(ctx context.Context, actor identity.Actor, id Appointme
 		if err := voidReminders(ctx, tx, a, -1); err != nil {
 			return err
 		}
+		tell, err := s.invited(ctx, tx, a)
+		if err != nil {
+			return err
+		}
+		if err := s.syncAssignments(ctx, tx, a); err != nil {
+			return err
+		}
 		e := actor.Event("appointment.canceled")
 		e.Objects = map[string]string{"appointment": string(a.ID), "case": string(a.Case)}
 		e.Reason = reason
+		e.Tell = tell
 		for i := range a.Seats {
-			e.Tell = append(e.Tell, string(a.Seats[i].Person))
 			a.Seats[i].Released = true
 		}
 		tx.Append(e)
@@ -250,119 +257,6 @@ func MayCancel(actor identity.Actor, a Appointment) bool {
 // Arranges tells whether the actor searches and books for a clinic.
 func Arranges(actor identity.Actor, clinic identity.OrganizationID) bool {
 	return arranges(actor, clinic)
-}
-
-// Accept is the interpreter's yes to the seat and the promise of confidentiality
-// named by Attestation. With the last yes that was waited for the appointment is
-// booked. Accepting again changes nothing.
-func (s *Service) Accept(ctx context.Context, actor identity.Actor, seat SeatID) (Appointment, error) {
-	return s.answer(ctx, actor, seat, Accepted)
-}
-
-// Decline is the interpreter's no. The appointment then needs attention: those who
-// arrange for the clinic are told and choose another time or interpreter.
-func (s *Service) Decline(ctx context.Context, actor identity.Actor, seat SeatID) (Appointment, error) {
-	return s.answer(ctx, actor, seat, Declined)
-}
-
-func (s *Service) answer(ctx context.Context, actor identity.Actor, id SeatID, r Response) (Appointment, error) {
-	if !known(id) {
-		return Appointment{}, ErrNotFound
-	}
-	var a Appointment
-	err := s.write(ctx, actor.Scope(), func(tx *audit.Tx) (err error) {
-		_, of, err := seatClinic(ctx, tx, id)
-		if err != nil {
-			return err
-		}
-		if a, err = open(ctx, tx, actor, of, true); err != nil {
-			return err
-		}
-		seat, ok := a.Seat(actor.Person)
-		switch {
-		case !ok || seat.ID != id:
-			return ErrNotFound // somebody else's
-		case seat.Role != RoleInterpreter:
-			return ErrForbidden
-		case seat.Response == r:
-			return nil
-		}
-		e := actor.Event("seat." + string(r))
-		e.Objects = map[string]string{"appointment": string(a.ID), "seat": string(id)}
-		if r == Declined {
-			err = a.declined(&e, seat)
-		} else {
-			err = a.accepted(&e, seat, tx.Now())
-		}
-		if err != nil {
-			return err
-		}
-		if err := answerSeat(ctx, tx, a, id, r, r == Accepted); err != nil {
-			return err
-		}
-		if r == Declined {
-			// The seat keeps the interpreter no longer.
-			if err := releaseSeat(ctx, tx, a, id); err != nil {
-				return err
-			}
-		}
-		if a, err = saveState(ctx, tx, a); err != nil {
-			return err
-		}
-		tx.Append(e)
-		return nil
-	})
-	if err != nil {
-		return Appointment{}, fmt.Errorf("answer seat %s: %w", id, err)
-	}
-	return a, nil
-}
-
-// accepted notes the yes; when none is missing any more, everybody is told.
-func (a *Appointment) accepted(e *audit.Event, seat Seat, now time.Time) error {
-	if a.State != StatePending {
-		return ErrState
-	}
-	e.Detail = map[string]any{"attestation": Attestation}
-	waiting := false
-	for i, o := range a.Seats {
-		if o.ID == seat.ID {
-			a.Seats[i].Response, a.Seats[i].AttestedAt = Accepted, now
-		} else if o.Role == RoleInterpreter && o.Required && o.Response != Accepted && !o.Released {
-			waiting = true
-		}
-	}
-	if waiting {
-		return nil
-	}
-	a.State, _ = a.State.Next(EventConfirm)
-	e.Reason = string(a.State)
-	for _, o := range a.Seats {
-		if !o.Released {
-			e.Tell = append(e.Tell, string(o.Person))
-		}
-	}
-	return nil
-}
-
-func (a *Appointment) declined(e *audit.Event, seat Seat) error {
-	to, ok := a.State.Next(EventImpair)
-	if !ok {
-		return ErrState
-	}
-	a.State, a.Reason, e.Reason = to, ReasonInterpreter, ReasonInterpreter
-	for i, o := range a.Seats {
-		switch {
-		case o.ID == seat.ID:
-			a.Seats[i].Response, a.Seats[i].Released = Declined, true
-		case o.Role == RoleLocalPhysician:
-			e.Tell = append(e.Tell, string(o.Person))
-		}
-	}
-	if a.CreatedBy != "" && !slices.Contains(e.Tell, string(a.CreatedBy)) {
-		e.Tell = append(e.Tell, string(a.CreatedBy))
-	}
-	return nil
 }
 
 // SeatFor finds the live seat of a person at the door of an appointment. tx is opened

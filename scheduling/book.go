@@ -186,12 +186,11 @@ func (s *Service) book(ctx context.Context, tx *audit.Tx, actor identity.Actor, 
 	if err := s.planReminders(ctx, tx, a); err != nil {
 		return Appointment{}, err
 	}
-	e := a.bookedEvent(actor, p.facts.Context.Places)
 	if a.State == StateHeld {
-		e = a.heldEvent(actor, p.facts.Context.Places)
+		tx.Append(a.heldEvent(actor, p.facts.Context.Places))
+		return a, nil
 	}
-	tx.Append(e)
-	return a, nil
+	return a, s.asked(ctx, tx, a, a.bookedEvent(actor, p.facts.Context.Places))
 }
 
 // actorKey is whose idempotency keys they are: a person's, or those of all jobs.

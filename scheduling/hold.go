@@ -83,8 +83,7 @@ func (s *Service) confirm(ctx context.Context, tx *audit.Tx, actor identity.Acto
 	if err := reviewNow(ctx, tx, a.ID); err != nil {
 		return a, err
 	}
-	tx.Append(a.bookedEvent(actor, p.facts.Context.Places))
-	return a, nil
+	return a, s.asked(ctx, tx, a, a.bookedEvent(actor, p.facts.Context.Places))
 }
 
 // Release gives a hold back before it lapses by itself.
@@ -133,13 +132,12 @@ func (s *Service) held(ctx context.Context, tx *audit.Tx, actor identity.Actor, 
 	return a, nil
 }
 
-// bookedEvent tells everybody seated that the appointment stands.
+// bookedEvent says that the appointment stands. Whom it tells is added by asked.
 func (a Appointment) bookedEvent(actor identity.Actor, places []string) audit.Event {
 	e := actor.Event("appointment.booked")
 	e.Objects = map[string]string{"appointment": string(a.ID), "case": string(a.Case)}
 	e.Reason = string(a.State)
 	for _, seat := range a.Seats {
-		e.Tell = append(e.Tell, string(seat.Person))
 		if seat.Role == RoleSpecialist {
 			e.Determination = seat.Determination
 		}
@@ -162,7 +160,7 @@ func (a Appointment) bookedEvent(actor identity.Actor, places []string) audit.Ev
 // heldEvent notes a hold. Nobody is told.
 func (a Appointment) heldEvent(actor identity.Actor, places []string) audit.Event {
 	e := a.bookedEvent(actor, places)
-	e.Act, e.Tell = "appointment.held", nil
+	e.Act = "appointment.held"
 	e.Detail["until"] = a.HeldUntil.Format(time.RFC3339)
 	return e
 }

@@ -179,16 +179,12 @@ func (s *Service) reschedule(ctx context.Context, tx *audit.Tx, actor identity.A
 	e.Reason = string(next.State)
 	e.Detail = map[string]any{"from": a.StartAt.Format(time.RFC3339), "to": next.StartAt.Format(time.RFC3339), "zone": next.AnchorZone,
 		"local": next.StartLocal.String(), "tzdata": next.ZoneVersion, "sequence": next.Sequence}
-	for _, seat := range append(slices.Clone(drawn.Seats), gone...) {
-		if !slices.Contains(e.Tell, string(seat.Person)) {
-			e.Tell = append(e.Tell, string(seat.Person))
-		}
-		if seat.Role == RoleSpecialist && !seat.Released {
+	for _, seat := range drawn.Seats {
+		if seat.Role == RoleSpecialist {
 			e.Determination = seat.Determination
 		}
 	}
-	tx.Append(e)
-	return next, nil
+	return next, s.asked(ctx, tx, next, e, gone...)
 }
 
 // afterMove is the state at the new time: it waits for the interpreter's yes, if one

@@ -474,18 +474,9 @@ func (s *Service) rebooked(ctx context.Context, tx *audit.Tx, actor identity.Act
 	e.Detail = map[string]any{"from": a.StartAt.Format(time.RFC3339), "to": next.StartAt.Format(time.RFC3339), "kind": string(next.Kind),
 		"specialist": string(next.specialist())}
 	for _, seat := range next.Seats {
-		if !seat.Released {
-			e.Tell = append(e.Tell, string(seat.Person))
-			if seat.Role == RoleSpecialist {
-				e.Determination = seat.Determination
-			}
+		if !seat.Released && seat.Role == RoleSpecialist {
+			e.Determination = seat.Determination
 		}
 	}
-	for _, seat := range gone {
-		if !slices.Contains(e.Tell, string(seat.Person)) {
-			e.Tell = append(e.Tell, string(seat.Person))
-		}
-	}
-	tx.Append(e)
-	return next, nil
+	return next, s.asked(ctx, tx, next, e, gone...)
 }

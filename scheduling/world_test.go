@@ -48,8 +48,9 @@ type world struct {
 	officer, approver identity.Actor
 	onFile            map[string]credentialing.CredentialID // by number
 
-	mu  sync.Mutex
-	now time.Time // guarded by mu
+	mu   sync.Mutex
+	now  time.Time           // guarded by mu
+	told map[string][]string // people by act, guarded by mu
 }
 
 // The world begins on a Wednesday.
@@ -57,8 +58,8 @@ var worldStart = time.Date(2026, 11, 25, 6, 0, 0, 0, time.UTC)
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{t: t, db: pgtest.New(t), now: worldStart}
-	w.audit = audit.New(audit.Config{Pool: w.db.Pool, Clock: w.clock})
+	w := &world{t: t, db: pgtest.New(t), now: worldStart, told: map[string][]string{}}
+	w.audit = audit.New(audit.Config{Pool: w.db.Pool, Clock: w.clock, Tell: w.tell})
 	w.clinic, w.other = identity.OrganizationID(w.organization("Jacaranda Hill Hospital", "KE")), identity.OrganizationID(w.organization("Maple Heart Institute", "CA-ON"))
 	w.amina = w.person("Dr Amina Otieno", "en", []string{"en", "sw"}, "Africa/Nairobi")
 	w.peter = w.person("Peter Mwangi", "en", []string{"en", "sw"}, "Africa/Nairobi")
@@ -90,6 +91,21 @@ func newWorld(t testing.TB) *world {
 		w.hours(id, a)
 	}
 	return w
+}
+
+// tell notes who would be told.
+func (w *world) tell(_ context.Context, _ pgx.Tx, _ int64, e audit.Event) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.told[e.Act] = append(w.told[e.Act], e.Tell...)
+	return nil
+}
+
+// wasTold tells whether somebody was told of an act.
+func (w *world) wasTold(act string, id identity.PersonID) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Contains(w.told[act], string(id))
 }
 
 func (w *world) clock() time.Time {

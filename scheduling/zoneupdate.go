@@ -351,7 +351,7 @@ func (s *Service) decideZone(ctx context.Context, tx *audit.Tx, actor identity.A
 		return err
 	}
 	e := actor.Event("appointment.clock_kept")
-	state := "kept_instant"
+	state, before := "kept_instant", a.StartAt
 	a.ZoneVersion, a.StartLocal = item.To, item.Parties[0].Instant
 	if d == KeepWall {
 		state = "kept_wall"
@@ -382,6 +382,9 @@ func (s *Service) decideZone(ctx context.Context, tx *audit.Tx, actor identity.A
 				}
 			}
 		}
+	}
+	if err := moveAssignments(ctx, tx, a.ID, before, a.StartAt); err != nil {
+		return err
 	}
 	if err := askAnew(ctx, tx, a, ask); err != nil {
 		return err

@@ -230,7 +230,7 @@ func (s *Server) missedCard(v *visit, a scheduling.Appointment, name func(schedu
 	if !scheduling.MayMiss(v.actor, a, s.now()) {
 		return nil
 	}
-	c := &pages.MissedCard{ID: string(a.ID), Version: a.Version, }
+	c := &pages.MissedCard{ID: string(a.ID), Version: a.Version}
 	for _, seat := range a.Seats {
 		if !seat.Released && seat.Person != v.actor.Person {
 			c.Seats = append(c.Seats, pages.Option{Value: string(seat.ID), Text: name(a, seat)})

@@ -27,6 +27,7 @@ func (s *Server) bookingRoutes() []route {
 		{http.MethodGet, "/appointments/{appointment}/calendar.ics", someone, s.appointmentFile},
 		{http.MethodPost, "/appointments/{appointment}/cancel", member, s.cancelAppointment},
 		{http.MethodPost, "/appointments/{appointment}/answer", member, s.answerAppointment},
+		{http.MethodPost, "/appointments/{appointment}/interpreter", member, s.pickInterpreter},
 		{http.MethodPost, "/appointments/{appointment}/resend", member, s.resendInvitation},
 		{http.MethodPost, "/appointments/{appointment}/substitute", member, s.substitute},
 		{http.MethodGet, "/invite/{token}", everyone, s.slowly(s.invitePage)},
@@ -251,6 +252,20 @@ func (s *Server) showAppointment(w http.ResponseWriter, r *http.Request, status 
 	}
 	if seated && own.Role == scheduling.RoleInterpreter && own.Response == scheduling.NeedsAction && a.State == scheduling.StatePending {
 		p.Accept = string(own.ID)
+		if p.Ask, err = s.askCard(r.Context(), v, own); err != nil {
+			return err
+		}
+	}
+	// Before the promise of confidentiality an interpreter sees the pair, the time and how
+	// it is done, and nothing of anybody else.
+	if seated && own.Role == scheduling.RoleInterpreter && own.AttestedAt.IsZero() && !arranges {
+		p.People = slices.DeleteFunc(p.People, func(row pages.PersonRow) bool { return !row.You })
+		p.Note, p.Who, p.SetAside = "", false, nil
+	}
+	if arranges {
+		if p.Ladder, err = s.ladderCard(r.Context(), v, a); err != nil {
+			return err
+		}
 	}
 	if scheduling.MayCancel(v.actor, a) && p.Hold == nil {
 		for _, code := range scheduling.CancelReasons {
@@ -355,10 +370,10 @@ func (s *Server) answerAppointment(w http.ResponseWriter, r *http.Request) error
 	v := visitOf(r)
 	seat := scheduling.SeatID(f.Value("seat"))
 	if f.Value("answer") == "decline" {
-		if _, err := s.d.Scheduling.Decline(r.Context(), v.actor, seat); err != nil {
+		if _, err := s.d.Scheduling.Answer(r.Context(), v.actor, seat, scheduling.Answer{Response: scheduling.Declined, Reason: f.Value("why"), Via: scheduling.ViaPage}); err != nil {
 			return s.appointmentFailed(w, r, f, err)
 		}
-		return s.done(w, r, "/appointments/"+string(appointmentID(r)), pages.LevelOK, i18n.BookingDoneDeclined)
+		return s.done(w, r, "/appointments", pages.LevelOK, i18n.BookingDoneDeclined)
 	}
 	if f.Value("promise") != "yes" {
 		f.Fail("promise", i18n.BookingAcceptMust)

@@ -24,7 +24,7 @@ var flashable = map[i18n.ID]bool{
 	i18n.OfficerFlashClaim: true, i18n.OfficerFlashEvidence: true, i18n.OfficerFlashAnswer: true, i18n.OfficerFlashApproved: true,
 	i18n.OfficerFlashReturned: true, i18n.OfficerFlashStatus: true, i18n.OfficerFlashPending: true, i18n.FaultFlashLater: true, i18n.OfficerFlashChecked: true,
 	i18n.OfficerFlashDecided:  true,
-	i18n.RecordFlashPublished: true, i18n.RecordFlashApplied: true, i18n.ComplianceFlashConfirmed: true,
+	i18n.RecordFlashPublished: true, i18n.RecordFlashApplied: true, i18n.ComplianceFlashConfirmed: true, i18n.LadderDone: true,
 	i18n.CaseFlashCreated: true, i18n.CaseFlashSubmitted: true, i18n.CaseFlashAssigned: true, i18n.CaseFlashConsent: true,
 	i18n.CaseFlashWithdrawn: true, i18n.CaseFlashFile: true, i18n.CaseFlashOpinion: true, i18n.CaseFlashDecision: true,
 	i18n.CaseFlashHandedBack: true, i18n.CaseFlashClosed: true, i18n.CaseFlashDeclined: true, i18n.CaseFlashReturned: true,

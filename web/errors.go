@@ -86,6 +86,7 @@ func errorTable() []errorRow {
 		{scheduling.ErrNotFound, 404, i18n.ErrorNotFoundTitle, i18n.ErrorNotFound, slog.LevelInfo},
 		{scheduling.ErrForbidden, 403, i18n.ErrorForbiddenTitle, i18n.ErrorForbidden, slog.LevelWarn},
 		{scheduling.ErrSlotTaken, 409, i18n.ErrorConflictTitle, i18n.ErrorSlotTaken, slog.LevelInfo},
+		{scheduling.ErrAskOver, 409, i18n.ErrorConflictTitle, i18n.LadderOver, slog.LevelInfo},
 		{scheduling.ErrVersion, 409, i18n.ErrorConflictTitle, i18n.ErrorVersion, slog.LevelInfo},
 		{scheduling.ErrState, 409, i18n.ErrorConflictTitle, i18n.ErrorState, slog.LevelInfo},
 		{scheduling.ErrWindowUsed, 409, i18n.ErrorConflictTitle, i18n.PresenceErrorUsed, slog.LevelInfo},

@@ -17,8 +17,7 @@ func TestVisitSetAsideAndRestoredIsToldToEachInTheirWords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := c.book()
-	c.wait(4)
+	a := c.sure()
 	everybody := []string{string(c.amina), string(c.claire), string(c.layla), string(c.salma), string(peter)}
 	tell := func(act string) map[string]Captured {
 		t.Helper()

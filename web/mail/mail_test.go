@@ -192,6 +192,20 @@ func (c *clinic) book() scheduling.Appointment {
 	return a
 }
 
+// sure is book, with the interpreter's yes: everybody has been written to.
+func (c *clinic) sure() scheduling.Appointment {
+	c.t.Helper()
+	a := c.book()
+	c.wait(3)
+	seat, _ := a.Seat(c.layla)
+	a, err := c.schedule.Accept(context.Background(), identity.Actor{Person: c.layla}, seat.ID)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.wait(4)
+	return a
+}
+
 func (c *clinic) mails() map[string]Captured {
 	c.t.Helper()
 	list, err := c.outbox.List(context.Background(), "", 50)
@@ -225,11 +239,17 @@ func (c *clinic) file(m Captured) (*goical.Event, string) {
 func TestBookingWritesToEachInTheirLanguageAndZone(t *testing.T) {
 	c := newClinic(t, func(o *Outbox) Sender { return o })
 	a := c.book()
-	c.wait(4)
+	c.wait(3)
 	got := c.mails()
-	if len(got) != 4 {
-		t.Fatalf("%d people were written to, want 4: %v", len(got), got)
+	if _, early := got["Mrs Idris"]; early || len(got) != 3 {
+		t.Fatalf("%d people were written to, want all but the patient: %v", len(got), got)
 	}
+	seat, _ := a.Seat(c.layla)
+	if _, err := c.schedule.Accept(context.Background(), identity.Actor{Person: c.layla}, seat.ID); err != nil {
+		t.Fatal(err)
+	}
+	c.wait(4)
+	got["Mrs Idris"] = c.mails()["Mrs Idris"]
 	for _, want := range []struct{ name, language, subject, zone, link string }{
 		{"Dr Otieno", "en", "Invitation to a video consultation", "EAT", origin + "/appointments/" + string(a.ID) + "\n"},
 		{"Prof. Tremblay", "fr", "Invitation à une consultation vidéo", "E", origin + "/appointments/" + string(a.ID) + "\n"},
@@ -260,8 +280,7 @@ func TestBookingWritesToEachInTheirLanguageAndZone(t *testing.T) {
 
 func TestCancelingWritesToEachAndTakesItFromTheCalendar(t *testing.T) {
 	c := newClinic(t, func(o *Outbox) Sender { return o })
-	a := c.book()
-	c.wait(4)
+	a := c.sure()
 	if _, err := c.schedule.Cancel(context.Background(), c.physician, a.ID, a.Version, scheduling.ReasonPatient); err != nil {
 		t.Fatal(err)
 	}
@@ -353,11 +372,18 @@ func TestEveryEventIsWrittenInEveryLanguageWithoutTheName(t *testing.T) {
 	}
 	for act := range texts {
 		for _, who := range []identity.PersonID{c.amina, c.claire, c.layla} {
-			m, err := w.write(context.Background(), TellArgs{Leaf: 1, Act: act, Person: string(who), Objects: map[string]string{"case": string(c.ref)}})
+			about, link := map[string]string{"case": string(c.ref)}, origin+"/cases/"+string(c.ref)
+			switch {
+			case act == "interpreter.lapsed":
+				link = origin + "/appointments"
+			case strings.HasPrefix(act, "interpreter."):
+				about["appointment"], link = "an-appointment", origin+"/appointments/an-appointment"
+			}
+			m, err := w.write(context.Background(), TellArgs{Leaf: 1, Act: act, Person: string(who), Objects: about})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if m.Subject == "" || m.Subject == news.Subject || strings.ContainsAny(m.Subject, "\r\n[{") || !strings.Contains(m.Body, "\n"+origin+"/cases/"+string(c.ref)+"\n") {
+			if m.Subject == "" || m.Subject == news.Subject || strings.ContainsAny(m.Subject, "\r\n[{") || !strings.Contains(m.Body, "\n"+link+"\n") {
 				t.Errorf("%s in %s: %q\n%s", act, m.Language, m.Subject, m.Body)
 			}
 		}

@@ -13,8 +13,7 @@ import (
 
 func TestMovingWritesTheNewTimeUnderTheSameUID(t *testing.T) {
 	c := newClinic(t, func(o *Outbox) Sender { return o })
-	a := c.book()
-	c.wait(4)
+	a := c.sure()
 	moved, err := c.schedule.Reschedule(context.Background(), c.physician, scheduling.MoveRequest{Appointment: a.ID, Version: a.Version, Start: a.StartAt.Add(2 * time.Hour)})
 	if err != nil {
 		t.Fatal(err)

@@ -32,7 +32,7 @@ func TestReminderIsInEachLanguageWithAFreshLinkForThePatient(t *testing.T) {
 	if _, err := c.schedule.Accept(ctx, identity.Actor{Person: c.layla}, seat.ID); err != nil {
 		t.Fatal(err)
 	}
-	c.wait(8)
+	c.wait(7)
 	_, first, _ := strings.Cut(c.mails()["Mrs Idris"].Body, "/invite/")
 	var jobs []scheduling.ReminderJob
 	if _, err := c.schedule.QueueReminders(ctx, func(_ context.Context, _ pgx.Tx, list []scheduling.ReminderJob) error {

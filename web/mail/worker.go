@@ -136,6 +136,10 @@ func (w *Worker) write(ctx context.Context, a TellArgs) (Message, error) {
 	switch {
 	case a.Objects["waiting"] != "":
 		link = w.c.Origin + "/waiting"
+	case a.Act == "interpreter.lapsed":
+		link = w.c.Origin + "/appointments"
+	case strings.HasPrefix(a.Act, "interpreter."):
+		link = w.c.Origin + "/appointments/" + a.Objects["appointment"]
 	case a.Objects["case"] != "":
 		link = w.c.Origin + "/cases/" + a.Objects["case"]
 	case a.Act == "credential.expiring":
@@ -156,6 +160,10 @@ type text struct{ subject, body i18n.ID }
 var texts = map[string]text{
 	"waiting.offered": {i18n.MailWaitingOfferedSubject, i18n.MailWaitingOfferedBody},
 	"waiting.expired": {i18n.MailWaitingExpiredSubject, i18n.MailWaitingExpiredBody},
+
+	"interpreter.lapsed":    {i18n.MailLadderLapsedSubject, i18n.MailLadderLapsedBody},
+	"interpreter.exhausted": {i18n.MailLadderExhaustedSubject, i18n.MailLadderExhaustedBody},
+	"interpreter.short":     {i18n.MailLadderShortSubject, i18n.MailLadderShortBody},
 
 	"credential.expiring": {i18n.MailExpiringSubject, i18n.MailExpiringBody},
 
@@ -179,7 +187,7 @@ var texts = map[string]text{
 var appointmentActs = map[string]bool{
 	"appointment.booked": true, "appointment.invited": true, "appointment.canceled": true, "appointment.moved": true,
 	"appointment.rebooked": true,
-	"seat.accepted":        true, "seat.declined": true,
+	"seat.accepted":        true, "seat.declined": true, "interpreter.asked": true,
 	"appointment.reminded": true, "appointment.clock_moved": true, "appointment.clock_kept": true,
 }
 
@@ -202,7 +210,7 @@ func (w *Worker) invitation(m Message, a TellArgs, inv scheduling.Invitation) (M
 		t = text{i18n.MailAskedSubject, i18n.MailAskedBody}
 	case a.Act == "appointment.moved":
 		t = text{i18n.MailMovedSubject, i18n.MailMovedBody}
-	case a.Act == "seat.accepted":
+	case a.Act == "seat.accepted" && inv.Seat.Role != scheduling.RolePatient: // who hears of it now for the first time
 		t = text{i18n.MailConfirmedSubject, i18n.MailConfirmedBody}
 	}
 	when := l.Isolated(i18n.MailWhen, i18n.V{"When": l.Span(inv.Appointment.StartAt, inv.Appointment.End())})

@@ -146,7 +146,9 @@ type AppointmentPage struct {
 	Hold      *HoldCard
 	SetAside  *SetAsideCard
 	Missed    *MissedCard
-	Move      bool // the reader may give it another time
+	Ask       *AskCard    // how the reader is asked to interpret; nil if they are not
+	Ladder    *LadderCard // who was asked to interpret; nil if the reader does not arrange
+	Move      bool        // the reader may give it another time
 }
 
 // PersonRow is one person of an appointment.

@@ -153,12 +153,13 @@ async function tell(stage: Stage): Promise<void> {
     assert.equal(taken.second, 409);
   });
 
-  await stage.step("everybody gets an invitation in their language with a calendar file", async () => {
+  await stage.step("everybody but the patient is told in their language with a calendar file: the interpreter has not said yes", async () => {
     const { page } = otieno;
     await page.goto("/outbox");
-    for (const subject of ["Invitation à une consultation vidéo", "Invitation to a video consultation", "دعوة إلى استشارة بالفيديو"]) {
+    for (const subject of ["Invitation à une consultation vidéo", "Invitation to a video consultation", "هل يمكنك الترجمة في استشارة بالفيديو؟"]) {
       await page.getByRole("heading", { name: subject }).first().waitFor();
     }
+    assert.equal(await page.getByRole("heading", { name: "دعوة إلى استشارة بالفيديو" }).count(), 0);
     await stage.accessible(page, "outbox");
     const file = await page.getByRole("link", { name: /invitation\.ics/ }).last().getAttribute("href");
     const ics = await (await page.request.get(file ?? "")).text();
@@ -173,6 +174,7 @@ async function tell(stage: Stage): Promise<void> {
     assert.equal(await page.locator("html").getAttribute("dir"), "rtl");
     await stage.accessible(page, "home in Arabic");
     await page.goto(visit);
+    assert.doesNotMatch(await page.locator("main").innerText(), /Idris|Tremblay|Otieno/); // before the promise: pair, time and how
     await page.locator("input[name=promise]").check();
     await page.locator("button[name=answer][value=accept]").click();
     await page.locator(`a[href*="/sessions/"]`).first().waitFor();
@@ -182,6 +184,7 @@ async function tell(stage: Stage): Promise<void> {
   await stage.step("Mrs Idris opens the link of her mail; looking at it spends nothing", async () => {
     const { page } = otieno;
     await page.goto("/outbox");
+    await page.getByRole("heading", { name: "دعوة إلى استشارة بالفيديو" }).first().waitFor();
     const link = await page.locator("article", { hasText: "Salma Idris" }).locator("a[href*='/invite/']").last().getAttribute("href");
     assert.ok(link);
     for (let i = 0; i < 3; i++) assert.equal((await page.request.get(link)).status(), 200);

@@ -1,0 +1,31 @@
+package i18n
+
+// Messages of the ladder area: interpreters are asked one after the other.
+const (
+	LadderBy                   ID = "ladder.by"
+	LadderDone                 ID = "ladder.done"
+	LadderMode                 ID = "ladder.mode"
+	LadderMore                 ID = "ladder.more"
+	LadderOver                 ID = "ladder.over"
+	LadderPick                 ID = "ladder.pick"
+	LadderPickDo               ID = "ladder.pick.do"
+	LadderPickNone             ID = "ladder.pick.none"
+	LadderReason               ID = "ladder.reason"
+	LadderReasonConflict       ID = "ladder.reason.conflict"
+	LadderReasonOther          ID = "ladder.reason.other"
+	LadderReasonOutsideField   ID = "ladder.reason.outside-field"
+	LadderReasonTerms          ID = "ladder.reason.terms"
+	LadderReasonUnavailable    ID = "ladder.reason.unavailable"
+	LadderStateAccepted        ID = "ladder.state.accepted"
+	LadderStateAsked           ID = "ladder.state.asked"
+	LadderStateLapsed          ID = "ladder.state.lapsed"
+	LadderStateRefused         ID = "ladder.state.refused"
+	LadderStateWithdrawn       ID = "ladder.state.withdrawn"
+	LadderTitle                ID = "ladder.title"
+	MailLadderExhaustedBody    ID = "mail.ladder_exhausted.body"
+	MailLadderExhaustedSubject ID = "mail.ladder_exhausted.subject"
+	MailLadderLapsedBody       ID = "mail.ladder_lapsed.body"
+	MailLadderLapsedSubject    ID = "mail.ladder_lapsed.subject"
+	MailLadderShortBody        ID = "mail.ladder_short.body"
+	MailLadderShortSubject     ID = "mail.ladder_short.subject"
+)
