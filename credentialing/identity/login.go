@@ -45,7 +45,7 @@ func (s *Service) Authenticate(ctx context.Context, token string) (Actor, Login,
 	var roles []Role
 	err := s.db.Read(ctx, audit.Scope{}, func(tx *audit.Tx) (err error) {
 		var grants []Grant
-		if l, p, grants, err = liveLoginWith(ctx, tx, hash, true); err != nil {
+		if l, p, grants, err = liveLogin(ctx, tx, hash); err != nil {
 			return err
 		}
 		if l.Seat == "" {

@@ -185,15 +185,9 @@ func (l Login) utc(stepUp *time.Time) Login {
 	return l
 }
 
-// liveLogin finds the login a token opens now, with its person.
-func liveLogin(ctx context.Context, tx *audit.Tx, hash []byte) (Login, Person, error) {
-	l, p, _, err := liveLoginWith(ctx, tx, hash, false)
-	return l, p, err
-}
-
-// liveLoginWith reads a login and, in the same round trip, the grants in force of its
-// person.
-func liveLoginWith(ctx context.Context, tx *audit.Tx, hash []byte, wantGrants bool) (l Login, p Person, grants []Grant, err error) {
+// liveLogin finds the login a token opens now with its person and, in the same round
+// trip, the grants that person has in force.
+func liveLogin(ctx context.Context, tx *audit.Tx, hash []byte) (l Login, p Person, grants []Grant, err error) {
 	var stepUp *time.Time
 	var b pgx.Batch
 	b.Queue(`
@@ -205,17 +199,15 @@ func liveLoginWith(ctx context.Context, tx *audit.Tx, hash []byte, wantGrants bo
 		return row.Scan(append(loginFields(&l, &stepUp),
 			&p.ID, &p.Name, &p.Title, &p.Language, &p.Languages, &p.Zone, &p.Home, &p.Specialty, &p.Email, &p.Disabled)...)
 	})
-	if wantGrants {
-		b.Queue(`
-			select `+grantColumns+`
-			from role_grant g -- role_grant_person
-			where g.person_id = (select l.person_id from login l where l.token_hash = $1)
-			  and g.valid_from <= $2 and (g.valid_until is null or g.valid_until > $2)
-			order by g.valid_from, g.id`, hash, tx.Now()).Query(func(rows pgx.Rows) (err error) {
-			grants, err = pgx.CollectRows(rows, scanGrant)
-			return err
-		})
-	}
+	b.Queue(`
+		select `+grantColumns+`
+		from role_grant g -- role_grant_person
+		where g.person_id = (select l.person_id from login l where l.token_hash = $1)
+		  and g.valid_from <= $2 and (g.valid_until is null or g.valid_until > $2)
+		order by g.valid_from, g.id`, hash, tx.Now()).Query(func(rows pgx.Rows) (err error) {
+		grants, err = pgx.CollectRows(rows, scanGrant)
+		return err
+	})
 	err = tx.SendBatch(ctx, &b).Close()
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = ErrNoLogin
