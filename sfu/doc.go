@@ -1,4 +1,4 @@
-// Package sfu is the media engine: a selective forwarding unit on Pion's parts that speaks
+// Package sfu is the media engine: a selective forwarding unit on Pion that speaks
 // the LiveKit client protocol.
 //
 // It carries rooms of participants, their tracks and data on one UDP port, and knows
@@ -22,17 +22,10 @@
 // (allocate.go): voice first, then the screen, then pictures by their size. What does
 // not fit is paused and said to be, and comes back after a probe found room.
 //
-// Each client has a link for each direction (link.go): ICE, DTLS and SCTP are Pion's,
-// the descriptions (sdp.go), SRTP (srtp.go) and the socket (socket.go) are here. Packets
-// take this way, all in the goroutine that reads the socket: a batch of datagrams is
-// read, those of established links are opened in place, publisher.rtp finds the layer of
-// each, Track.receive parses and caches it, Track.forward hands it to each subTrack,
-// which renumbers it (seqmap), and link.write seals it in a slot of the outgoing batch,
-// which leaves when the incoming one is done. Packets of one size to one client leave as
-// one message that the kernel cuts. What comes or goes over TCP takes the same way
-// through the goroutine of DTLS. A sender refuses to seal a number twice: with GCM that
-// would give the key stream away. Everything else that changes a room happens under the
-// room's lock, which that goroutine never takes; each peer's loop owns its negotiation.
+// Packets take this way: Track.read parses and caches one, Track.forward hands it to
+// each subTrack, which renumbers it (seqmap) and seals it into the subscriber's
+// connection, all in the reading goroutine. Everything else that changes a room
+// happens under the room's lock; each peer's loop owns its negotiation.
 //
 // A client whose packets come from another address, or not at all, is looked after from
 // here (consent.go): a way on which nothing is reported of what is sent gets other ICE
