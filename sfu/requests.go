@@ -359,7 +359,7 @@ func (r *Room) sendDataLocked(from *participant, kind livekit.DataPacket_Kind, p
 			continue
 		}
 		dc := o.peer.data[kind]
-		if dc == nil {
+		if dc == nil || dc.ReadyState() != webrtc.DataChannelStateOpen {
 			continue
 		}
 		if dc.BufferedAmount() > maxBuffered {
@@ -368,6 +368,6 @@ func (r *Room) sendDataLocked(from *participant, kind livekit.DataPacket_Kind, p
 			}
 			continue
 		}
-		_, _ = dc.Write(raw)
+		_ = dc.Send(raw)
 	}
 }
