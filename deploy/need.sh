@@ -1,5 +1,5 @@
 #!/bin/sh
-# Brings what a fresh Debian, Ubuntu or macOS machine lacks. Usage: need.sh postgres|chromium ...
+# Brings what a fresh Debian, Ubuntu or macOS machine lacks. Usage: need.sh postgres|chromium|openssl ...
 set -eu
 
 # found_postgres: a server of version 15 or newer where consilium looks for it.
@@ -52,6 +52,7 @@ for what in "$@"; do
 	chromium)
 		found_chromium || install chromium fonts-noto-core -- --cask chromium
 		;;
+	openssl) command -v openssl >/dev/null 2>&1 || install openssl -- openssl ;;
 	*)
 		echo "need.sh: unknown: $what" >&2
 		exit 2

@@ -77,16 +77,16 @@ checks() {
 case "${1:-all}" in
 check) checks ;;
 all)
-	sh deploy/need.sh postgres chromium || exit 1
+	sh deploy/need.sh postgres chromium openssl || exit 1
 	checks
-	step "build" $GO build -o bin/consilium ./cmd/consilium
+	step "build" $GO build -o bin/ ./cmd/consilium ./cmd/consultbot
 	counted "credentialing and scheduling vectors" ./bin/consilium vectors credentialing/testdata/credentialing.json scheduling/testdata/scheduling.json
 	counted "browser code, alone" unit
 	counted "go test" gotest -race -shuffle=on -timeout 20m ./...
 	counted "stories in the browser" browser
 	;;
 long)
-	sh deploy/need.sh postgres chromium || exit 1
+	sh deploy/need.sh postgres chromium openssl || exit 1
 	counted "resume on a LiveKit cluster" gotest -tags promise -run TestResumeContract ./sfu/livekit
 	counted "promises, soak, long fuzzing" gotest -tags promise -race -timeout 8h ./...
 	;;

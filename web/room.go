@@ -28,7 +28,7 @@ func (s *Server) roomRoutes() []route {
 // roomTexts are the messages that the room's script says by itself, and those that
 // the feed names: what the room answers and what a scope decision says.
 var roomTexts = []string{
-	"room.unknown", "room.you", "room.audio_only", "room.muted", "room.speaking", "room.screen_of", "room.pin", "room.gone", "room.host",
+	"room.unknown", "room.you", "room.audio_only", "room.picture_paused", "room.muted", "room.speaking", "room.screen_of", "room.pin", "room.gone", "room.host",
 	"room.quality.", "room.network.word.", "room.floor", "room.channel.", "room.duck.", "room.waiting", "room.say.", "room.banner.", "room.notice.",
 	"room.error.", "room.role.", "room.code.", "room.signalled.", "room.paused.", "room.act.", "room.mode.", "room.handover.", "scope.",
 }

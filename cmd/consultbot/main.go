@@ -2,6 +2,12 @@
 // protocol and says what they saw: joins, loss, gaps, delay.
 //
 //	consultbot --url ws://127.0.0.1:7880 --key KEY --secret SECRET --rooms 2 --publishers 3 --subscribers 5 --duration 30s
+//
+// Its second way is a poor link in front of a TCP address, such as the relay's, to see
+// what people on one see. Lines of its input change the link: a shape, or "cut", which
+// ends every connection as when a phone changes networks.
+//
+//	consultbot link --listen 127.0.0.1:4443 --to 127.0.0.1:5349 --shape "kbits=150 delay=60ms loss=0.1"
 package main
 
 import (
@@ -21,7 +27,12 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Stdout, os.Stderr, os.Args[1:])
+	var err error
+	if len(os.Args) > 1 && os.Args[1] == "link" {
+		err = runLink(ctx, os.Stdin, os.Stdout, os.Stderr, os.Args[2:])
+	} else {
+		err = run(ctx, os.Stdout, os.Stderr, os.Args[1:])
+	}
 	stop()
 	switch {
 	case err == nil:

@@ -15,10 +15,11 @@ const (
 	refusedPort               // a packet to another port of its address
 	refusedStranger           // a packet from what is no media engine
 	refusedRate               // above the rate of one allocation
+	refusedStale              // waited too long for a client's stream
 	refusals
 )
 
-var refusalNames = [refusals]string{"credentials", "quota", "address", "port", "stranger", "rate"}
+var refusalNames = [refusals]string{"credentials", "quota", "address", "port", "stranger", "rate", "stale"}
 
 // counters are totals since the start.
 type counters struct {

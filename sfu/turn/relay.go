@@ -17,17 +17,20 @@ var (
 )
 
 // generator makes the sockets of allocations (pion.RelayAddressGenerator).
-type generator Server
+type generator struct {
+	server *Server
+	stream bool // the clients come over TCP or TLS
+}
 
-var _ pion.RelayAddressGenerator = (*generator)(nil)
+var _ pion.RelayAddressGenerator = generator{}
 
 // Validate implements pion.RelayAddressGenerator.
-func (g *generator) Validate() error { return nil }
+func (generator) Validate() error { return nil }
 
 // AllocatePacketConn implements pion.RelayAddressGenerator. A client gets no port of
 // its choice.
-func (g *generator) AllocatePacketConn(conf pion.AllocateListenerConfig) (net.PacketConn, net.Addr, error) {
-	s, h := (*Server)(g), holderOf(conf.UserID)
+func (g generator) AllocatePacketConn(conf pion.AllocateListenerConfig) (net.PacketConn, net.Addr, error) {
+	s, h := g.server, holderOf(conf.UserID)
 	if !s.take(h) {
 		return nil, nil, errQuota
 	}
@@ -38,16 +41,19 @@ func (g *generator) AllocatePacketConn(conf pion.AllocateListenerConfig) (net.Pa
 	}
 	c := &relayConn{UDPConn: conn, server: s, holder: h}
 	c.out.rate, c.in.rate = float64(s.cfg.PerSecond)/8, float64(s.cfg.PerSecond)/8
+	if g.stream {
+		c.fresh = &fresh{waiting: make(chan arrival, freshMost)}
+	}
 	return c, conn.LocalAddr(), nil
 }
 
 // AllocateListener implements pion.RelayAddressGenerator.
-func (g *generator) AllocateListener(pion.AllocateListenerConfig) (net.Listener, net.Addr, error) {
+func (generator) AllocateListener(pion.AllocateListenerConfig) (net.Listener, net.Addr, error) {
 	return nil, nil, errTCP
 }
 
 // AllocateConn implements pion.RelayAddressGenerator.
-func (g *generator) AllocateConn(pion.AllocateConnConfig) (net.Conn, error) { return nil, errTCP }
+func (generator) AllocateConn(pion.AllocateConnConfig) (net.Conn, error) { return nil, errTCP }
 
 // relayConn is the socket of one allocation. It sends to the media engine only, hears
 // only it, and keeps the rate.
@@ -60,13 +66,19 @@ type relayConn struct {
 	// known is what the client last called a media address: the answers come from that
 	// name, or the client would have no permission for them.
 	known atomic.Pointer[naming]
+	fresh *fresh // of a client behind a stream
 }
 
 type naming struct{ name, media netip.AddrPort }
 
 // WriteTo implements net.PacketConn. What may not be sent is dropped silently.
 func (c *relayConn) WriteTo(b []byte, to net.Addr) (int, error) {
-	m, ok := c.server.reaches(to)
+	u, ok := to.(*net.UDPAddr)
+	if !ok {
+		return 0, net.InvalidAddrError("turn: no UDP address")
+	}
+	name := u.AddrPort()
+	m, ok := c.server.reaches(name)
 	switch {
 	case !ok:
 		c.server.count.refused[refusedPort].Add(1)
@@ -75,7 +87,6 @@ func (c *relayConn) WriteTo(b []byte, to net.Addr) (int, error) {
 		c.server.count.refused[refusedRate].Add(1)
 		return len(b), nil
 	}
-	name := to.(*net.UDPAddr).AddrPort()
 	if old := c.known.Load(); old == nil || old.name != name {
 		c.known.Store(&naming{name, m})
 	}
@@ -85,8 +96,20 @@ func (c *relayConn) WriteTo(b []byte, to net.Addr) (int, error) {
 
 // ReadFrom implements net.PacketConn.
 func (c *relayConn) ReadFrom(b []byte) (int, net.Addr, error) {
+	if c.fresh != nil {
+		return c.fresh.next(c, b)
+	}
+	n, from, err := c.receive(b)
+	if err != nil {
+		return n, nil, err
+	}
+	return n, net.UDPAddrFromAddrPort(from), nil
+}
+
+// receive is the next packet of the engine within the rate.
+func (c *relayConn) receive(b []byte) (int, netip.AddrPort, error) {
 	for {
-		n, from, err := c.UDPConn.ReadFrom(b)
+		n, from, err := c.ReadFromUDPAddrPort(b)
 		if err != nil {
 			return n, from, err
 		}
@@ -101,9 +124,9 @@ func (c *relayConn) ReadFrom(b []byte) (int, net.Addr, error) {
 		}
 		c.server.count.in.Add(uint64(n))
 		if known := c.known.Load(); known != nil && known.media == m {
-			from = net.UDPAddrFromAddrPort(known.name)
+			m = known.name
 		}
-		return n, from, nil
+		return n, m, nil
 	}
 }
 
@@ -141,14 +164,15 @@ func (b *bucket) take(n int) bool {
 // listener bounds TCP connections and gives each its deadlines.
 type listener struct {
 	net.Listener
+	perSource int
 
 	mu      sync.Mutex
 	sources map[string]int
 	all     int
 }
 
-func newListener(l net.Listener) *listener {
-	return &listener{Listener: l, sources: map[string]int{}}
+func newListener(l net.Listener, perSource int) *listener {
+	return &listener{Listener: l, perSource: perSource, sources: map[string]int{}}
 }
 
 // Accept implements net.Listener.
@@ -163,7 +187,7 @@ func (l *listener) Accept() (net.Conn, error) {
 			source = conn.RemoteAddr().String()
 		}
 		l.mu.Lock()
-		full := l.all >= allTCP || l.sources[source] >= perSource
+		full := l.all >= allTCP || l.sources[source] >= l.perSource
 		if !full {
 			l.all++
 			l.sources[source]++
@@ -172,6 +196,9 @@ func (l *listener) Accept() (net.Conn, error) {
 		if full {
 			_ = conn.Close()
 			continue
+		}
+		if tcp, ok := conn.(*net.TCPConn); ok {
+			holdLittle(tcp)
 		}
 		return &streamConn{Conn: conn, listener: l, source: source, wait: firstTimeout}, nil
 	}

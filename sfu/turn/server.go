@@ -17,11 +17,16 @@ import (
 
 // The bounds of what is held and sent, when Config says nothing else.
 const (
-	perPeer   = 4         // two connections, each over two transports
-	perGroup  = 200       // a teaching room behind closed networks
-	perServer = 2000      // sockets
+	// A browser makes an allocation for each network it has (Wi-Fi, mobile, VPN; IPv4
+	// and IPv6) over each URL it is told, for each of two peer connections, keeps those it
+	// does not use, and makes all anew when it changes networks, while those of a network
+	// that went away without a word still stand. Four, as one would count, leave Chromium
+	// on a machine with one network card refused half of what it asks.
+	perPeer   = 48
+	perGroup  = 1000      // a teaching room behind closed networks
+	perServer = 4000      // sockets
 	perSecond = 3_000_000 // bits, each way, of one allocation
-	perSource = 64        // TCP connections of one address: a clinic behind one NAT
+	perSource = 512       // TCP connections of one address: a clinic behind one NAT
 	allTCP    = 4000
 )
 
@@ -53,8 +58,10 @@ type Config struct {
 	URLs []string
 	Host string
 	// PerPeer, PerGroup and PerServer bound allocations, PerSecond the bits each way
-	// of one. 4, 200, 2000 and 3 Mbit/s if 0.
+	// of one. 48, 1000, 4000 and 3 Mbit/s if 0.
 	PerPeer, PerGroup, PerServer, PerSecond int
+	// PerSource bounds the TCP connections of one address. 512 if 0.
+	PerSource int
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
 }
@@ -115,7 +122,7 @@ func New(cfg Config) (*Server, error) {
 		value *int
 		usual int
 	}{
-		{&s.cfg.PerPeer, perPeer}, {&s.cfg.PerGroup, perGroup}, {&s.cfg.PerServer, perServer}, {&s.cfg.PerSecond, perSecond},
+		{&s.cfg.PerPeer, perPeer}, {&s.cfg.PerGroup, perGroup}, {&s.cfg.PerServer, perServer}, {&s.cfg.PerSecond, perSecond}, {&s.cfg.PerSource, perSource},
 	} {
 		if *d.value == 0 {
 			*d.value = d.usual
@@ -163,7 +170,7 @@ func (s *Server) listen() error {
 			return fmt.Errorf("turn: listen: %w", err)
 		}
 		pc.PacketConnConfigs = append(pc.PacketConnConfigs, pion.PacketConnConfig{
-			PacketConn: s.udp, RelayAddressGenerator: (*generator)(s), PermissionHandler: s.permit,
+			PacketConn: s.udp, RelayAddressGenerator: generator{server: s}, PermissionHandler: s.permit,
 		})
 	}
 	stream := func(address string, config *tls.Config) (net.Listener, error) {
@@ -171,7 +178,7 @@ func (s *Server) listen() error {
 		if err != nil {
 			return nil, fmt.Errorf("turn: listen: %w", err)
 		}
-		bounded := newListener(l)
+		bounded := newListener(l, s.cfg.PerSource)
 		if config != nil {
 			return tls.NewListener(bounded, config), nil
 		}
@@ -182,7 +189,7 @@ func (s *Server) listen() error {
 			return err
 		}
 		pc.ListenerConfigs = append(pc.ListenerConfigs, pion.ListenerConfig{
-			Listener: s.tcp, RelayAddressGenerator: (*generator)(s), PermissionHandler: s.permit,
+			Listener: s.tcp, RelayAddressGenerator: generator{server: s, stream: true}, PermissionHandler: s.permit,
 		})
 	}
 	if s.cfg.TLS != "" {
@@ -193,7 +200,7 @@ func (s *Server) listen() error {
 			return err
 		}
 		pc.ListenerConfigs = append(pc.ListenerConfigs, pion.ListenerConfig{
-			Listener: s.tls, RelayAddressGenerator: (*generator)(s), PermissionHandler: s.permit,
+			Listener: s.tls, RelayAddressGenerator: generator{server: s, stream: true}, PermissionHandler: s.permit,
 		})
 	}
 	s.server, err = pion.NewServer(pc)
@@ -289,12 +296,7 @@ func (s *Server) permit(_ net.Addr, ip net.IP) bool {
 }
 
 // reaches finds the media address behind an address, by whatever of its names.
-func (s *Server) reaches(to net.Addr) (m netip.AddrPort, known bool) {
-	u, ok := to.(*net.UDPAddr)
-	if !ok {
-		return netip.AddrPort{}, false
-	}
-	a := u.AddrPort()
+func (s *Server) reaches(a netip.AddrPort) (m netip.AddrPort, known bool) {
 	m = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 	if slices.Contains(s.media, m) {
 		return m, true

@@ -383,7 +383,7 @@ func TestQuotas(t *testing.T) {
 func TestSilentConnectionsEnd(t *testing.T) {
 	leakcheck.Check(t)
 	_, engine := echo(t)
-	s := start(t, turn.Config{Media: []netip.AddrPort{engine}})
+	s := start(t, turn.Config{Media: []netip.AddrPort{engine}, PerSource: 64})
 	var open []net.Conn
 	defer func() {
 		for _, c := range open {

@@ -2,13 +2,14 @@
 // the people in it, from the first click to the proof. Names as arguments play only those.
 import { mainJob } from "./mainjob.ts";
 import { a2 } from "./a2.ts";
+import { a7 } from "./a7.ts";
 import { a8 } from "./a8.ts";
 import { a9 } from "./a9.ts";
 import { everyPage } from "./pages.ts";
 import { protocol } from "./protocol.ts";
 import type { Counts } from "./stage.ts";
 
-const stories: Record<string, () => Promise<Counts>> = { mainJob, everyPage, a2, a8, a9, protocol };
+const stories: Record<string, () => Promise<Counts>> = { mainJob, everyPage, a2, a7, a8, a9, protocol };
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !(name in stories));
 if (unknown.length > 0) throw new Error(`no story ${unknown.join(", ")}; there are ${Object.keys(stories).join(", ")}`);

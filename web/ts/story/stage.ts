@@ -21,7 +21,7 @@ const browserNames = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bi
 const flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
   "--disable-component-update", "--disable-sync", "--use-fake-device-for-media-stream=fps=10,device-count=1", "--use-fake-ui-for-media-stream",
   "--allow-loopback-in-peer-connection", "--disable-features=WebRtcHideLocalIpsWithMdns", "--autoplay-policy=no-user-gesture-required",
-  "--auto-select-desktop-capture-source=Entire screen"];
+  "--auto-select-desktop-capture-source=Entire screen", "--ignore-certificate-errors"];
 
 export interface Look {
   /** language of the browser, which a page of nobody in particular follows */
@@ -224,7 +224,8 @@ async function serve(address: string, data: string, scene: Scene, clock?: string
 /** A story ended at a failed step; it has been told already. */
 export class Ended extends Error {}
 
-async function freePort(): Promise<number> {
+/** A port of loopback that nobody listens on. */
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const address = server.address();

@@ -3,6 +3,7 @@ export const textIDs = [
   "room.unknown",
   "room.you",
   "room.audio_only",
+  "room.picture_paused",
   "room.muted",
   "room.speaking",
   "room.speaking_language",

@@ -261,6 +261,7 @@ export class Media {
       .on(ev.TrackUnpublished, changed)
       .on(ev.TrackMuted, changed)
       .on(ev.TrackUnmuted, changed)
+      .on(ev.TrackStreamStateChanged, (_, __, p) => this.reportTracks(key, p))
       .on(ev.LocalTrackPublished, changed)
       .on(ev.LocalTrackUnpublished, (pub, p) => {
         this.reportTracks(key, p);
@@ -301,11 +302,14 @@ export class Media {
     const mic = p.getTrackPublication(kit.Track.Source.Microphone);
     const visible = (pub: TrackPublication | undefined): boolean => pub !== undefined && !pub.isMuted && pub.track !== undefined;
     const q = kit.ConnectionQuality;
+    const camera = p.getTrackPublication(kit.Track.Source.Camera);
+    const screen = p.getTrackPublication(kit.Track.Source.ScreenShare);
     const tracks: Tracks = {
       ...noTracks,
       mic: !mic ? "none" : mic.isMuted ? "muted" : "on",
-      camera: visible(p.getTrackPublication(kit.Track.Source.Camera)),
-      screen: visible(p.getTrackPublication(kit.Track.Source.ScreenShare)),
+      camera: visible(camera),
+      screen: visible(screen),
+      paused: [...(paused(kit, camera) ? ["camera" as const] : []), ...(paused(kit, screen) ? ["screen" as const] : [])],
       quality: p.connectionQuality === q.Excellent ? "good" : p.connectionQuality === q.Good ? "fair"
         : p.connectionQuality === q.Poor || p.connectionQuality === q.Lost ? "poor" : "unknown",
     };
@@ -604,7 +608,8 @@ export class Media {
     const room = this.rooms.get("main");
     const track = kit ? room?.localParticipant.getTrackPublication(kit.Track.Source.Camera)?.track : undefined;
     if (!room || !kit) return;
-    let limited = room.localParticipant.connectionQuality === kit.ConnectionQuality.Poor;
+    const held = [...room.remoteParticipants.values()].some((p) => [...p.videoTrackPublications.values()].some((pub) => paused(kit, pub)));
+    let limited = held || room.localParticipant.connectionQuality === kit.ConnectionQuality.Poor;
     let narrow = false;
     if (track && track.kind === kit.Track.Kind.Video) {
       const stats = await track.getRTCStatsReport();
@@ -625,6 +630,11 @@ export class Media {
     const slow = this.slowRuns >= 3; // 6 s: the estimate starts low in every call
     if (slow !== this.state.slow) this.report({ kind: "media.slow", slow });
   }
+}
+
+/** Whether the engine holds a picture back, as this link carries only the voice. */
+function paused(kit: Kit, pub: TrackPublication | undefined): boolean {
+  return pub?.track instanceof kit.RemoteTrack && pub.track.streamState === kit.Track.StreamState.Paused;
 }
 
 function volume(kit: Kit, track: RemoteTrack, db: number): void {

@@ -64,10 +64,13 @@ export class Stage {
     const tracks = s.tracks[id] ?? noTracks;
     const video = find(e, "video", HTMLVideoElement);
     const wanted = t.source === "screen" ? tracks.screen : tracks.camera;
+    const held = wanted && tracks.paused.includes(t.source);
     const on = wanted && this.pictures.show(id, t.source, video);
     if (!on && video.srcObject) this.pictures.hide(video);
     show(video, on);
-    attr(e, "data-video", on ? (e.dataset["video"] === "on" ? "on" : "starting") : "off");
+    // A held picture keeps its place, so that it is still asked for; the page hides it, as the last one that came would pass for the present.
+    const seen = e.dataset["video"] === "on" || e.dataset["video"] === "paused";
+    attr(e, "data-video", on && held ? "paused" : on ? (seen ? "on" : "starting") : "off");
     e.classList.toggle("large", t.large);
     e.classList.toggle("own", own);
     e.classList.toggle("interpreter", isInterpreter(s, id));
@@ -80,9 +83,9 @@ export class Stage {
     text(find(e, ".name", HTMLElement), own ? this.texts.t("room.you") : t.source === "screen" ? this.texts.t("room.screen_of", { Name: t.person.name }) : t.person.name);
     text(find(e, ".role", HTMLElement), t.source === "screen" || own ? "" : [this.texts.role(t.person.role), t.person.organization].filter(Boolean).join(", "));
     const state = find(e, ".state", HTMLElement);
-    const word = this.word(t, tracks.mic, speaking, wanted);
+    const word = held ? this.texts.t("room.picture_paused") : this.word(t, tracks.mic, speaking, wanted);
     text(state, word);
-    show(state, word !== "" && t.source === "camera");
+    show(state, word !== "" && (held || t.source === "camera"));
     const sig = find(e, ".sig", HTMLElement);
     const bars = find(e, ".bars", HTMLElement);
     show(sig, tracks.quality !== "unknown" && t.source === "camera");

@@ -120,7 +120,7 @@ test("the large tile is a screen, the pinned one, the last speaker, then a clini
   assert.equal(largeTile(s)?.participant, "otieno", "an interpreter does not take the stage");
   s = play(s, { kind: "pin", participant: "aziz" });
   assert.equal(largeTile(s)?.participant, "aziz");
-  s = play(s, { kind: "media.tracks", participant: "otieno", tracks: { mic: "on", camera: true, screen: true, quality: "good" } });
+  s = play(s, { kind: "media.tracks", participant: "otieno", tracks: { mic: "on", camera: true, screen: true, paused: [], quality: "good" } });
   assert.deepEqual(largeTile(s), { participant: "otieno", source: "screen" });
 });
 

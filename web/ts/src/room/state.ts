@@ -21,9 +21,10 @@ export interface Tracks {
   readonly mic: "none" | "on" | "muted";
   readonly camera: boolean;
   readonly screen: boolean;
+  readonly paused: readonly ("camera" | "screen")[]; // pictures the engine holds back: this link carries only the voice
   readonly quality: "unknown" | NetworkGrade;
 }
-export const noTracks: Tracks = { mic: "none", camera: false, screen: false, quality: "unknown" };
+export const noTracks: Tracks = { mic: "none", camera: false, screen: false, paused: [], quality: "unknown" };
 
 export interface Banner {
   readonly key: string; //        one banner a key; a later one replaces it
