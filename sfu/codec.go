@@ -3,7 +3,6 @@ package sfu
 import (
 	"strings"
 
-	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
 )
 
@@ -41,60 +40,18 @@ var opus = webrtc.RTPCodecParameters{
 	PayloadType: 111,
 }
 
-// newMediaEngine returns the codecs and extensions of one connection. Both directions
-// have transport-wide congestion control: the publisher is told how its packets
-// arrive, the subscriber tells us.
-func newMediaEngine(publisher bool) (*webrtc.MediaEngine, error) {
-	m := &webrtc.MediaEngine{}
-	feedback := []webrtc.RTCPFeedback{{Type: "nack"}, {Type: "nack", Parameter: "pli"}, {Type: "ccm", Parameter: "fir"}, {Type: "transport-cc"}}
-	audio := opus
-	audio.RTCPFeedback = []webrtc.RTCPFeedback{{Type: "transport-cc"}}
-	redundant := red
-	redundant.RTCPFeedback = audio.RTCPFeedback
-	for _, c := range []webrtc.RTPCodecParameters{audio, redundant} {
-		if err := m.RegisterCodec(c, webrtc.RTPCodecTypeAudio); err != nil {
-			return nil, err
-		}
-	}
-	for _, c := range videoCodecs {
-		for _, p := range withRTX(c.pt, c.mime, c.fmtp, feedback) {
-			if err := m.RegisterCodec(p, webrtc.RTPCodecTypeVideo); err != nil {
-				return nil, err
-			}
-		}
-	}
-	type extension struct {
-		uri  string
-		kind webrtc.RTPCodecType
-	}
-	extensions := []extension{
-		{sdp.TransportCCURI, webrtc.RTPCodecTypeAudio},
-		{sdp.TransportCCURI, webrtc.RTPCodecTypeVideo},
-	}
-	if publisher {
-		extensions = []extension{
-			{sdp.SDESMidURI, webrtc.RTPCodecTypeAudio},
-			{sdp.SDESMidURI, webrtc.RTPCodecTypeVideo},
-			{sdp.SDESRTPStreamIDURI, webrtc.RTPCodecTypeVideo},
-			{"urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id", webrtc.RTPCodecTypeVideo},
-			{sdp.TransportCCURI, webrtc.RTPCodecTypeAudio},
-			{sdp.TransportCCURI, webrtc.RTPCodecTypeVideo},
-			{sdp.AudioLevelURI, webrtc.RTPCodecTypeAudio},
-		}
-	}
-	for _, e := range extensions {
-		if err := m.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: e.uri}, e.kind); err != nil {
-			return nil, err
-		}
-	}
-	return m, nil
-}
+// What a receiver may say of a stream. Both directions have transport-wide congestion
+// control: the publisher is told how its packets arrive, the subscriber tells us.
+var (
+	audioFeedback = []webrtc.RTCPFeedback{{Type: "transport-cc"}}
+	videoFeedback = []webrtc.RTCPFeedback{{Type: "nack"}, {Type: "nack", Parameter: "pli"}, {Type: "ccm", Parameter: "fir"}, {Type: "transport-cc"}}
+)
 
-func withRTX(pt webrtc.PayloadType, mime, fmtp string, feedback []webrtc.RTCPFeedback) []webrtc.RTPCodecParameters {
+func withRTX(pt webrtc.PayloadType, mime, fmtp string) []webrtc.RTPCodecParameters {
 	return []webrtc.RTPCodecParameters{
 		{
 			RTPCodecCapability: webrtc.RTPCodecCapability{
-				MimeType: mime, ClockRate: videoClock, SDPFmtpLine: fmtp, RTCPFeedback: feedback,
+				MimeType: mime, ClockRate: videoClock, SDPFmtpLine: fmtp, RTCPFeedback: videoFeedback,
 			},
 			PayloadType: pt,
 		},
@@ -108,24 +65,19 @@ func withRTX(pt webrtc.PayloadType, mime, fmtp string, feedback []webrtc.RTCPFee
 }
 
 // preferred returns what a subscriber is offered for a track of this codec: the codec
-// first and the others of the kind behind it. They must be there, because Pion knows
-// afterwards only what the first section of a kind negotiated; a client without the
-// codec then takes the section and gets nothing on it.
+// first and the others of the kind behind it, so that the section can be used again for
+// a track of another. A client without the codec takes the section and gets nothing.
 func preferred(c webrtc.RTPCodecCapability) []webrtc.RTPCodecParameters {
 	if mimeIs(c.MimeType, webrtc.MimeTypeOpus) {
 		// Packets of both may come: RED where publisher and subscriber have it.
-		feedback := []webrtc.RTCPFeedback{{Type: "transport-cc"}}
 		plain, redundant := opus, red
-		plain.RTCPFeedback, redundant.RTCPFeedback = feedback, feedback
+		plain.RTCPFeedback, redundant.RTCPFeedback = audioFeedback, audioFeedback
 		return []webrtc.RTPCodecParameters{plain, redundant}
-	}
-	feedback := []webrtc.RTCPFeedback{
-		{Type: "nack"}, {Type: "nack", Parameter: "pli"}, {Type: "ccm", Parameter: "fir"}, {Type: "transport-cc"},
 	}
 	known := false
 	var exact, same, rest []webrtc.RTPCodecParameters
 	for _, v := range videoCodecs {
-		p := withRTX(v.pt, v.mime, v.fmtp, feedback)
+		p := withRTX(v.pt, v.mime, v.fmtp)
 		switch {
 		case !mimeIs(v.mime, c.MimeType):
 			rest = append(rest, p...)

@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/livekit/protocol/livekit"
-	"github.com/pion/webrtc/v4"
+	"github.com/pion/ice/v4"
 )
 
 // What the way to a client is judged by. The state of ICE needs six seconds to notice
@@ -77,8 +77,8 @@ type consent struct {
 }
 
 // age tells how long ago the last answer came, 0 without a way.
-func (c *consent) age(pc *webrtc.PeerConnection, now time.Time) time.Duration {
-	pair, answers, ok := checked(pc)
+func (c *consent) age(l *link, now time.Time) time.Duration {
+	pair, answers, ok := l.checked()
 	switch {
 	case !ok:
 		c.pair, c.at = "", now
@@ -89,17 +89,17 @@ func (c *consent) age(pc *webrtc.PeerConnection, now time.Time) time.Duration {
 	return now.Sub(c.at)
 }
 
-// checked names the way a connection has, with how many checks of it were answered.
-func checked(pc *webrtc.PeerConnection) (pair string, answers uint64, ok bool) {
-	if pc == nil {
+// checked names the way a link has, with how many checks of it were answered.
+func (l *link) checked() (pair string, answers uint64, ok bool) {
+	if l == nil {
 		return "", 0, false
 	}
-	switch pc.ICEConnectionState() {
-	case webrtc.ICEConnectionStateConnected, webrtc.ICEConnectionStateCompleted, webrtc.ICEConnectionStateDisconnected:
+	switch ice.ConnectionState(l.state.Load()) {
+	case ice.ConnectionStateConnected, ice.ConnectionStateCompleted, ice.ConnectionStateDisconnected:
 	default: // no way, and Pion may be changing what is read below
 		return "", 0, false
 	}
-	s, ok := pc.SCTP().Transport().ICETransport().GetSelectedCandidatePairStats()
+	s, ok := l.agent.GetSelectedCandidatePairStats()
 	return s.LocalCandidateID + " " + s.RemoteCandidateID, s.ResponsesReceived, ok
 }
 
@@ -125,7 +125,11 @@ func (p *Peer) watchWayLocked(now time.Time) {
 // watchConsent runs in the peer's loop.
 func (p *Peer) watchConsent(now time.Time) {
 	in, out := &p.consents[livekit.SignalTarget_PUBLISHER], &p.consents[livekit.SignalTarget_SUBSCRIBER]
-	sending, receiving := out.age(p.subPC.Load(), now), in.age(p.pubPC.Load(), now)
+	var from *link
+	if p.pub != nil {
+		from = p.pub.link
+	}
+	sending, receiving := out.age(p.sub.link, now), in.age(from, now)
 	count := &p.srv.count.repairs
 	switch {
 	case receiving >= consentLife, sending >= consentLife && p.sub.inflight != nil:

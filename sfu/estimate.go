@@ -1,6 +1,7 @@
 package sfu
 
 import (
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -34,11 +35,11 @@ const (
 
 // sample is one packet that was sent and reported of.
 type sample struct {
-	seq     uint16
-	at      time.Time // when it was sent
-	size    int
-	arrived bool
+	at      time.Duration // when it was sent, UnixNano
 	delay   time.Duration // arrival by the receiver's clock minus departure by ours
+	size    uint16
+	seq     uint16
+	arrived bool
 }
 
 type sentPacket struct {
@@ -55,7 +56,10 @@ type estimator struct {
 	seq      uint16
 	ring     [sentKept]sentPacket
 	samples  []sample // of the last two seconds, as they were reported
-	bases    []base   // smallest delays, one a second
+	newest   time.Duration
+	seen     measure // what the samples say, while fresh
+	fresh    bool    // no report came since
+	bases    []base  // smallest delays, one a second
 	feedback time.Time
 	rate     float64 // bits a second the link carries; 0 is not limited
 	fell     time.Time
@@ -68,7 +72,7 @@ type estimator struct {
 }
 
 type base struct {
-	at    time.Time
+	at    time.Duration
 	delay time.Duration
 }
 
@@ -125,7 +129,7 @@ func (e *estimator) received(fb *rtcp.TransportLayerCC, now time.Time) (fell boo
 		}
 		p := &e.ring[seq%sentKept]
 		if p.at != 0 && p.seq == seq {
-			s := sample{seq: seq, at: time.Unix(0, p.at), size: int(p.size), arrived: arrived}
+			s := sample{seq: seq, at: time.Duration(p.at), size: p.size, arrived: arrived}
 			switch {
 			case arrived:
 				if p.lost { // it was only late
@@ -157,11 +161,13 @@ func (e *estimator) received(fb *rtcp.TransportLayerCC, now time.Time) (fell boo
 }
 
 func (e *estimator) noteLocked(s sample) {
+	e.fresh = false
+	e.newest = max(e.newest, s.at)
 	e.samples = append(e.samples, s)
 	if !s.arrived {
 		return
 	}
-	if n := len(e.bases); n > 0 && s.at.Sub(e.bases[n-1].at) < time.Second {
+	if n := len(e.bases); n > 0 && s.at-e.bases[n-1].at < time.Second {
 		e.bases[n-1].delay = min(e.bases[n-1].delay, s.delay)
 	} else {
 		e.bases = append(e.bases, base{at: s.at, delay: s.delay})
@@ -170,99 +176,92 @@ func (e *estimator) noteLocked(s sample) {
 
 // measureLocked looks at the last two seconds of what was reported.
 func (e *estimator) measureLocked(now time.Time) measure {
-	m := measure{rate: e.rate}
 	if e.feedback.IsZero() {
-		return m
+		return measure{rate: e.rate}
 	}
 	silent := now.Sub(e.feedback)
+	if silent > silentCalm && len(e.samples) > 0 {
+		// Nothing is sent: everybody is muted, and the pictures are paused. What was
+		// known of the queue is over.
+		e.samples, e.newest, e.fresh = e.samples[:0], 0, false
+	}
+	if !e.fresh {
+		e.seen, e.fresh = e.lookLocked(), true
+	}
+	m := e.seen
+	m.rate = e.rate
 	m.live = silent < feedbackAlive || e.rate != 0 && silent < silentKept
 	if !e.calm.IsZero() {
 		m.calm = now.Sub(e.calm)
 	}
 	if silent > silentCalm {
-		// Nothing is sent: everybody is muted, and the pictures are paused. What was
-		// known of the queue is over.
 		m.calm = max(m.calm, silent)
-		e.samples = e.samples[:0]
 	}
+	return m
+}
+
+// lookLocked finds what the samples say, and forgets the old ones.
+func (e *estimator) lookLocked() (m measure) {
 	if len(e.samples) == 0 {
 		return m
 	}
-	newest := e.samples[0].at
-	for _, s := range e.samples {
-		if s.at.After(newest) {
-			newest = s.at
-		}
-	}
-	kept := e.samples[:0]
-	for _, s := range e.samples {
-		if newest.Sub(s.at) < lossWindow {
-			kept = append(kept, s)
-		}
-	}
-	e.samples = kept
-	for len(e.bases) > 1 && newest.Sub(e.bases[0].at) > baseWindow {
+	newest := e.newest
+	for len(e.bases) > 1 && newest-e.bases[0].at > baseWindow {
 		e.bases = append(e.bases[:0], e.bases[1:]...)
 	}
-	var least, recent time.Duration
-	newer := 0
+	const never = time.Duration(math.MaxInt64)
+	least, recent, first, last := never, never, never, -never
 	all, lost, bits := 0, 0, 0
-	first, last := time.Duration(0), time.Duration(0)
-	found := false
+	kept := e.samples[:0]
 	for _, s := range e.samples {
-		if newest.Sub(s.at) >= reordered {
+		age := newest - s.at
+		if age >= lossWindow {
+			continue
+		}
+		kept = append(kept, s)
+		if age >= reordered {
 			all++
 			if !s.arrived {
 				lost++
 			}
 		}
-		if !s.arrived {
+		if !s.arrived || age >= rateWindow {
 			continue
 		}
-		if newest.Sub(s.at) >= rateWindow {
-			continue
+		arrival := s.delay + s.at
+		first, last = min(first, arrival), max(last, arrival)
+		least = min(least, s.delay)
+		if age < recentWindow {
+			recent = min(recent, s.delay)
 		}
-		arrival := s.delay + time.Duration(s.at.UnixNano())
-		if !found || arrival < first {
-			first = arrival
-		}
-		if !found || arrival > last {
-			last = arrival
-		}
-		bits += s.size * 8
-		if !found || s.delay < least {
-			least = s.delay
-		}
-		if newest.Sub(s.at) < recentWindow && (newer == 0 || s.delay < recent) {
-			recent = s.delay
-			newer++
-		}
+		bits += int(s.size) * 8
 		m.arrived++
-		found = true
 	}
+	e.samples = kept
 	if all >= minimumPackets {
 		m.loss = float64(lost) / float64(all)
+	}
+	if m.arrived == 0 {
+		return m
 	}
 	if span := last - first; span > 200*time.Millisecond {
 		m.delivered = float64(bits) / span.Seconds()
 	}
-	if found {
-		empty := e.bases[0].delay
-		for _, b := range e.bases {
-			empty = min(empty, b.delay)
-		}
-		m.queue = least - empty
-		if m.recent = m.queue; newer > 0 {
-			m.recent = recent - empty
-		}
-		bits = 0
-		for _, s := range e.samples {
-			if s.arrived && last-s.delay-time.Duration(s.at.UnixNano()) < flowWindow {
-				bits += s.size * 8
-			}
-		}
-		m.flow = float64(bits) / flowWindow.Seconds()
+	empty := e.bases[0].delay
+	for _, b := range e.bases {
+		empty = min(empty, b.delay)
 	}
+	m.queue = least - empty
+	if m.recent = m.queue; recent != never {
+		m.recent = recent - empty
+	}
+	bits = 0
+	for _, s := range e.samples {
+		if s.arrived && last-s.delay-s.at < flowWindow {
+			bits += int(s.size) * 8
+		}
+	}
+	m.flow = float64(bits) / flowWindow.Seconds()
 	return m
 }
 

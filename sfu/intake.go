@@ -1,31 +1,26 @@
 package sfu
 
 import (
-	"io"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/pion/transport/v4/packetio"
-	"github.com/pion/webrtc/v4"
 )
 
 // What one participant may send, by the tracks it was granted. A track's own rate is
 // a fraction of it: what is above is no codec any more.
 const (
-	audioPackets = 200       // a second: 10 ms frames, twice
-	audioBytes   = 1e6 / 8   // stereo with redundancy
-	videoPackets = 2500      // three layers of a camera, or a screen, and repair
-	videoBytes   = 12e6 / 8  // the same
-	basePackets  = 100       // before anything was granted
-	baseBytes    = 100e3     // the same
-	rtcpPackets  = 400       // a second, of all kinds
-	intakeBurst  = 2.0       // seconds that may come at once: a key frame, a stalled link
-	maxStreams   = 64        // SSRCs: eight tracks of three layers with repair, and some gone
-	streamBuffer = 512 << 10 // bytes of one stream that wait; then they are dropped
-	overSeconds  = 10        // seconds in a row far above the limit end the participant
-	overShare    = 0.5       // of what was sent in a second, dropped: far above
-	repairBurst  = 256       // packets sent again at once, beyond one for each sent
+	audioPackets = 200      // a second: 10 ms frames, twice
+	audioBytes   = 1e6 / 8  // stereo with redundancy
+	videoPackets = 2500     // three layers of a camera, or a screen, and repair
+	videoBytes   = 12e6 / 8 // the same
+	basePackets  = 100      // before anything was granted
+	baseBytes    = 100e3    // the same
+	rtcpPackets  = 400      // a second, of all kinds
+	intakeBurst  = 2.0      // seconds that may come at once: a key frame, a stalled link
+	maxStreams   = 64       // SSRCs: eight tracks of three layers with repair, and some gone
+	overSeconds  = 10       // seconds in a row far above the limit end the participant
+	overShare    = 0.5      // of what was sent in a second, dropped: far above
+	repairBurst  = 256      // packets sent again at once, beyond one for each sent
 )
 
 // intake counts and limits what one participant sends. It stands before everything
@@ -33,12 +28,11 @@ const (
 type intake struct {
 	now func() time.Time
 
-	mu      sync.Mutex
-	rate    [2]float64 // packets and bytes a second
-	left    [2]float64
-	rtcp    float64
-	at      time.Time
-	streams int
+	mu   sync.Mutex
+	rate [2]float64 // packets and bytes a second
+	left [2]float64
+	rtcp float64
+	at   time.Time
 
 	taken   atomic.Uint64 // packets
 	over    atomic.Uint64 // dropped: above the rate
@@ -83,54 +77,6 @@ func (in *intake) allow(size int, control bool) bool {
 	}
 	in.taken.Add(1)
 	return true
-}
-
-// stream makes the buffer of one SSRC (webrtc.SettingEngine.BufferFactory).
-func (in *intake) stream(kind packetio.BufferPacketType, _ uint32) io.ReadWriteCloser {
-	b := &intakeBuffer{Buffer: packetio.NewBuffer(), intake: in, control: kind == packetio.RTCPBufferPacket}
-	b.SetLimitSize(streamBuffer)
-	in.mu.Lock()
-	in.streams++
-	b.stranger = in.streams > 2*maxStreams // RTP and RTCP have one each
-	in.mu.Unlock()
-	return b
-}
-
-type intakeBuffer struct {
-	*packetio.Buffer
-	intake   *intake
-	control  bool
-	stranger bool
-	closed   sync.Once
-}
-
-// Write takes a packet, or drops it silently.
-func (b *intakeBuffer) Write(p []byte) (int, error) {
-	if b.stranger {
-		b.intake.strange.Add(1)
-		return len(p), nil
-	}
-	if !b.intake.allow(len(p), b.control) {
-		return len(p), nil
-	}
-	return b.Buffer.Write(p)
-}
-
-// Close implements io.Closer.
-func (b *intakeBuffer) Close() error {
-	b.closed.Do(func() {
-		b.intake.mu.Lock()
-		b.intake.streams--
-		b.intake.mu.Unlock()
-	})
-	return b.Buffer.Close()
-}
-
-// publisherAPI makes the API of one publisher, whose packets pass its intake.
-func (s *Server) publisherAPI(in *intake) (*webrtc.API, error) {
-	se := s.settings
-	se.BufferFactory = in.stream
-	return s.buildAPI(se, true)
 }
 
 // grantLocked fits the limits to the tracks that were granted.

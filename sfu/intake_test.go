@@ -3,8 +3,6 @@ package sfu
 import (
 	"testing"
 	"time"
-
-	"github.com/pion/transport/v4/packetio"
 )
 
 func TestIntakeLimitsByGrantedTracks(t *testing.T) {
@@ -40,28 +38,6 @@ func TestIntakeLimitsByGrantedTracks(t *testing.T) {
 	}
 	if n := pour(10, 20000, 1100); n > 12*1600 {
 		t.Errorf("a flood: %d", n)
-	}
-}
-
-func TestIntakeBoundsStreams(t *testing.T) {
-	in := &intake{now: time.Now}
-	in.grant(8, 8)
-	for ssrc := range uint32(1000) {
-		b := in.stream(packetio.RTPBufferPacket, ssrc)
-		if _, err := b.Write(make([]byte, 100)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if n := in.strange.Load(); n != 1000-2*maxStreams {
-		t.Errorf("%d strange packets", n)
-	}
-	b := in.stream(packetio.RTPBufferPacket, 2000)
-	_, _ = b.Write([]byte{1})
-	for range 1001 {
-		_ = b.Close()
-	}
-	if in.streams != 1000 {
-		t.Errorf("%d streams", in.streams)
 	}
 }
 

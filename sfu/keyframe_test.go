@@ -18,10 +18,10 @@ func TestAKeyFrameThatDoesNotComeIsAskedForAgain(t *testing.T) {
 	owner := &participant{identity: "a"}
 	track := &Track{kind: webrtc.RTPCodecTypeVideo, room: &Room{srv: srv}, owner: owner, vp8: true, info: &livekit.TrackInfo{}}
 	for i := range 2 {
-		track.layers[i].Store(&layer{index: i, cache: packetcache.New(512), peer: &Peer{srv: srv}, remote: &webrtc.TrackRemote{}})
+		track.layers[i].Store(&layer{index: i, cache: packetcache.New(512), peer: &Peer{srv: srv}})
 	}
 	d := newSubTrack(track, &Peer{participant: owner})
-	d.writer, d.pt, d.ssrc = &wire{}, 96, 1
+	d.line, d.pt, d.out.ssrc = &wire{}, 96, 1
 	d.open.Store(true)
 	seq := uint16(0)
 	flow := func(layer int, key bool) {

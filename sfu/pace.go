@@ -3,9 +3,6 @@ package sfu
 import (
 	"sync"
 	"time"
-
-	"github.com/pion/rtp"
-	"github.com/pion/webrtc/v4"
 )
 
 const (
@@ -24,8 +21,9 @@ const (
 // paced is a packet that waits.
 type paced struct {
 	d       *subTrack
-	writer  webrtc.TrackLocalWriter
-	header  rtp.Header
+	line    line
+	sender  *sender
+	out     outgoing
 	payload []byte
 }
 
@@ -40,7 +38,6 @@ type pacer struct {
 	bytes   int
 	free    [][]byte // payload buffers
 	running bool
-	ext     [2]byte
 }
 
 func (q *pacer) setRate(rate float64) {
@@ -54,7 +51,7 @@ func (q *pacer) setRate(rate float64) {
 
 // push takes a packet when it must wait. full means that the queue is too long, and
 // what waits of the subscription was dropped.
-func (q *pacer) push(d *subTrack, w webrtc.TrackLocalWriter, h *rtp.Header, payload []byte) (taken, full bool) {
+func (q *pacer) push(d *subTrack, s *sender, o *outgoing, payload []byte) (taken, full bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.rate == 0 && len(q.queue) == 0 {
@@ -68,9 +65,7 @@ func (q *pacer) push(d *subTrack, w webrtc.TrackLocalWriter, h *rtp.Header, payl
 	if n := len(q.free); n > 0 {
 		buf, q.free = q.free[n-1], q.free[:n-1]
 	}
-	e := paced{d: d, writer: w, header: *h, payload: append(buf[:0], payload...)}
-	e.header.Extension, e.header.Extensions = false, nil
-	q.queue = append(q.queue, e)
+	q.queue = append(q.queue, paced{d: d, line: d.line, sender: s, out: *o, payload: append(buf[:0], payload...)})
 	q.bytes += len(payload) + overhead
 	if !q.running {
 		q.running = true
@@ -135,10 +130,8 @@ func (q *pacer) step(credit *float64, passed time.Duration) bool {
 		e := &q.queue[sent]
 		*credit -= float64(len(e.payload) + overhead)
 		q.bytes -= len(e.payload) + overhead
-		if id := e.d.twccID; id != 0 {
-			stamp(&e.header, id, &q.ext, q.est.sent(len(e.payload)+overhead, q.now()))
-		}
-		_, _ = e.writer.WriteRTP(&e.header, e.payload)
+		e.out.twcc = q.est.sent(len(e.payload)+overhead, q.now())
+		e.line.write(e.sender, &e.out, e.payload, nil)
 		if len(q.free) < 64 {
 			q.free = append(q.free, e.payload)
 		}
@@ -151,10 +144,4 @@ func (q *pacer) step(credit *float64, passed time.Duration) bool {
 		q.running = false
 	}
 	return rest > 0
-}
-
-// stamp writes the transport-wide number into the header.
-func stamp(h *rtp.Header, id uint8, b *[2]byte, seq uint16) {
-	b[0], b[1] = byte(seq>>8), byte(seq)
-	_ = h.SetExtension(id, b[:])
 }

@@ -11,8 +11,8 @@ import (
 
 	"github.com/livekit/protocol/auth"
 	"github.com/livekit/protocol/livekit"
+	"github.com/pion/datachannel"
 	"github.com/pion/rtcp"
-	"github.com/pion/webrtc/v4"
 )
 
 // Ping times are those that clients of the protocol expect.
@@ -54,10 +54,10 @@ type Peer struct {
 	subs     map[string]*subTrack // by track sid
 	wants    map[string]bool      // explicit wishes, by track sid
 	settings map[string]*livekit.UpdateTrackSettings
-	pending  []*Track               // added, no packet yet
-	data     [2]*webrtc.DataChannel // by livekit.DataPacket_Kind
-	early    [][]byte               // reliable packets from before its channel was open
-	dataOpen bool                   // the reliable channel is open and early was sent
+	pending  []*Track                    // added, no packet yet
+	data     [2]*datachannel.DataChannel // those that are open, by livekit.DataPacket_Kind
+	early    [][]byte                    // reliable packets from before its channel was open
+	dataOpen bool                        // the reliable channel is open and early was sent
 
 	refreshed time.Time // when the client got its last token
 
@@ -74,8 +74,8 @@ type Peer struct {
 	pub *publisher // owned by the loop
 	sub *subscriber
 
-	pubPC       atomic.Pointer[webrtc.PeerConnection]
-	subPC       atomic.Pointer[webrtc.PeerConnection]
+	publishing  atomic.Pointer[publisher]
+	subLink     atomic.Pointer[link]
 	reliable    atomic.Uint32             // last reliable sequence taken
 	ntp         atomic.Int64              // publisher's NTP clock minus ours, in ns; 0 unknown
 	give        giving                    // guarded by room.mu
@@ -391,10 +391,10 @@ func (p *Peer) run() {
 	defer p.srv.peers.Done()
 	defer func() {
 		if p.sub != nil {
-			_ = p.sub.pc.Close()
+			p.sub.close()
 		}
 		if p.pub != nil {
-			_ = p.pub.pc.Close()
+			p.pub.close()
 		}
 	}()
 	defer p.guard()
@@ -525,8 +525,8 @@ func (p *Peer) connected() {
 }
 
 func (p *Peer) writePublisherRTCP(packets ...rtcp.Packet) {
-	if pc := p.pubPC.Load(); pc != nil {
-		_ = pc.WriteRTCP(packets)
+	if pub := p.publishing.Load(); pub != nil {
+		_ = pub.link.report(packets...)
 	}
 }
 

@@ -35,7 +35,7 @@ func channelStage() (c *channelTrack, legs [2]*Track, layers [2]*layer, full, pl
 	sub := func(redPT uint8) *wire {
 		w := &wire{}
 		d := newSubTrack(out, &Peer{participant: owner})
-		d.writer, d.pt, d.redPT, d.ssrc = w, 111, redPT, 1
+		d.line, d.pt, d.redPT, d.out.ssrc = w, 111, redPT, 1
 		d.open.Store(true)
 		out.addSub(d)
 		return w

@@ -17,12 +17,11 @@ import (
 // wire records what a subscriber is sent.
 type wire struct{ packets []rtp.Packet }
 
-func (w *wire) WriteRTP(h *rtp.Header, payload []byte) (int, error) {
-	w.packets = append(w.packets, rtp.Packet{Header: *h, Payload: bytes.Clone(payload)})
-	return len(payload), nil
+func (w *wire) write(s *sender, o *outgoing, payload []byte, _ *batch) {
+	w.packets = append(w.packets, rtp.Packet{Header: rtp.Header{
+		Version: 2, Marker: o.marker, PayloadType: o.pt, SequenceNumber: o.seq, Timestamp: o.ts, SSRC: s.ssrc,
+	}, Payload: bytes.Clone(payload)})
 }
-
-func (w *wire) Write(b []byte) (int, error) { return len(b), nil }
 
 // soundFrame is the nth Opus frame of a test.
 func soundFrame(n int) []byte { return fmt.Appendf([]byte{0x78}, "frame %d", n) }
@@ -57,7 +56,7 @@ func redStage() (track *Track, l *layer, plain, full *wire, channelOut *wire, c 
 	sub := func(t *Track, redPT uint8) *wire {
 		w := &wire{}
 		d := newSubTrack(t, nil)
-		d.writer, d.pt, d.redPT, d.ssrc = w, 111, redPT, 1
+		d.line, d.pt, d.redPT, d.out.ssrc = w, 111, redPT, 1
 		d.open.Store(true)
 		t.addSub(d)
 		return w

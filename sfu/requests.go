@@ -359,7 +359,7 @@ func (r *Room) sendDataLocked(from *participant, kind livekit.DataPacket_Kind, p
 			continue
 		}
 		dc := o.peer.data[kind]
-		if dc == nil || dc.ReadyState() != webrtc.DataChannelStateOpen {
+		if dc == nil {
 			continue
 		}
 		if dc.BufferedAmount() > maxBuffered {
@@ -368,6 +368,6 @@ func (r *Room) sendDataLocked(from *participant, kind livekit.DataPacket_Kind, p
 			}
 			continue
 		}
-		_ = dc.Send(raw)
+		_, _ = dc.Write(raw)
 	}
 }

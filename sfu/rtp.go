@@ -23,6 +23,8 @@ type rtpPacket struct {
 	primary []byte // of a RED packet: its own Opus frame
 	rebuilt bool   // no packet of the publisher's: rebuilt from the redundancy of a later one
 	late    bool   // of a RED packet: primary was already sent on, rebuilt
+
+	via *batch // what is forwarded because of it leaves with this; nil at once
 }
 
 // opusFrame is the packet's frame of sound.
@@ -78,6 +80,17 @@ func parseRTP(b []byte, levelID uint8) (rtpPacket, error) {
 	}
 	p.payload = b[at:end]
 	return p, nil
+}
+
+// extensionOf finds one header extension of a packet whose header was found whole
+// (headerSize); id 0 is none.
+func extensionOf(b []byte, id uint8) []byte {
+	if id == 0 || b[0]&0x10 == 0 {
+		return nil
+	}
+	at := 12 + 4*int(b[0]&0x0f)
+	size := 4 * int(binary.BigEndian.Uint16(b[at+2:]))
+	return extension(b[at+4:at+4+size], binary.BigEndian.Uint16(b[at:]), id)
 }
 
 // extension finds one header extension in its one-byte or two-byte form (RFC 8285).

@@ -2,9 +2,6 @@ package sfu
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -18,10 +15,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/livekit/protocol/livekit"
 	"github.com/pion/ice/v4"
-	"github.com/pion/interceptor"
-	"github.com/pion/interceptor/pkg/twcc"
 	"github.com/pion/logging"
-	"github.com/pion/webrtc/v4"
 )
 
 // Version is what the server tells clients of itself.
@@ -57,7 +51,7 @@ type Config struct {
 	// Log gets ids only; discarded if nil.
 	Log *slog.Logger
 
-	wrap func(net.PacketConn) net.PacketConn // puts loss on the way, in tests
+	lose, loseSent func([]byte) bool // drop packets that come, and that leave, in tests
 }
 
 // Relay is a TURN server. Credentials must not block; it is called for every join and
@@ -68,18 +62,17 @@ type Relay interface {
 
 // Server is the media engine: rooms, participants and their tracks on one UDP port.
 type Server struct {
-	cfg  Config
-	log  *slog.Logger
-	now  func() time.Time
-	cert webrtc.Certificate
+	cfg Config
+	log *slog.Logger
+	now func() time.Time
 
-	udp    *net.UDPConn
-	tcp    net.Listener
-	mux    ice.UDPMux
-	tcpMux ice.TCPMux
-	subAPI *webrtc.API
-
-	settings webrtc.SettingEngine // of every connection
+	media        *mediaConn
+	tcp          net.Listener
+	mux          ice.UDPMux
+	tcpMux       ice.TCPMux
+	identity     *identity
+	quiet        logging.LoggerFactory
+	agentOptions []ice.AgentOption
 
 	mu     sync.Mutex
 	rooms  map[string]*Room // guarded by mu
@@ -137,93 +130,70 @@ func (s *Server) listen() error {
 	if err != nil {
 		return fmt.Errorf("media address %q: %w", s.cfg.UDP, err)
 	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return fmt.Errorf("make certificate: %w", err)
+	if s.identity, err = newIdentity(); err != nil {
+		return err
 	}
-	cert, err := webrtc.GenerateCertificate(key)
-	if err != nil {
-		return fmt.Errorf("make certificate: %w", err)
-	}
-	s.cert = *cert
-	s.udp, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(addr))
+	udp, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(addr))
 	if err != nil {
 		return fmt.Errorf("listen for media: %w", err)
 	}
 	// A burst of key frames of a whole room fits; the kernel may grant less.
-	_ = s.udp.SetReadBuffer(4 << 20)
-	_ = s.udp.SetWriteBuffer(4 << 20)
+	_ = udp.SetReadBuffer(4 << 20)
+	_ = udp.SetWriteBuffer(4 << 20)
+	if s.media, err = newMediaConn(udp); err != nil {
+		_ = udp.Close()
+		return fmt.Errorf("listen for media: %w", err)
+	}
+	s.media.lose, s.media.loseSent = s.cfg.lose, s.cfg.loseSent
 
 	factory := logging.NewDefaultLoggerFactory()
 	factory.Writer = io.Discard
-	se := webrtc.SettingEngine{LoggerFactory: factory}
-	var conn net.PacketConn = &mediaConn{s.udp}
-	if s.cfg.wrap != nil {
-		conn = s.cfg.wrap(conn)
-	}
-	s.mux = webrtc.NewICEUDPMux(factory.NewLogger("ice"), conn)
-	se.SetICEUDPMux(s.mux)
-	networks := []webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6}
+	s.quiet = factory
+	s.mux = ice.NewUDPMuxDefault(ice.UDPMuxParams{Logger: factory.NewLogger("ice"), UDPConn: s.media})
 	if s.cfg.TCP != "" {
 		if s.tcp, err = net.Listen("tcp", s.cfg.TCP); err != nil {
-			_ = s.udp.Close()
+			_ = udp.Close()
 			return fmt.Errorf("listen for media over TCP: %w", err)
 		}
 		s.tcpMux = ice.NewTCPMuxDefault(ice.TCPMuxParams{
 			Listener: s.tcp, Logger: factory.NewLogger("ice"), ReadBufferSize: 64, WriteBufferSize: 4 << 20,
 		})
-		se.SetICETCPMux(s.tcpMux)
-		networks = append(networks, webrtc.NetworkTypeTCP4, webrtc.NetworkTypeTCP6)
 	}
-	se.SetNetworkTypes(networks)
-	se.DisableActiveTCP(true)
-	// Remote addresses are only ever learned from checks (see cleanSDP); waiting a
-	// second for a better kind would delay every join by it.
-	se.SetHostAcceptanceMinWait(0)
-	se.SetPrflxAcceptanceMinWait(0)
-	se.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
-	se.SetIncludeLoopbackCandidate(addr.Addr().IsLoopback())
-	if !addr.Addr().IsUnspecified() {
-		only := net.IP(addr.Addr().Unmap().AsSlice())
-		se.SetIPFilter(func(ip net.IP) bool { return ip.Equal(only) })
-	}
-	if len(s.cfg.PublicIPs) > 0 {
-		if err := se.SetICEAddressRewriteRules(webrtc.ICEAddressRewriteRule{
-			External: s.cfg.PublicIPs, AsCandidateType: webrtc.ICECandidateTypeHost,
-		}); err != nil {
-			return fmt.Errorf("public addresses: %w", err)
-		}
-	}
-	// The engine is always the DTLS server, and Chrome then takes the first profile
-	// that it knows: GCM costs a sixth of the other.
-	if err := se.SetAnsweringDTLSRole(webrtc.DTLSRoleServer); err != nil {
-		return err
-	}
-	se.SetSRTPProtectionProfiles(srtpProfiles...)
-
-	s.settings = se
-	s.subAPI, err = s.buildAPI(se, false)
-	return err
+	s.agentOptions = s.iceOptions(addr.Addr())
+	return nil
 }
 
-func (s *Server) buildAPI(se webrtc.SettingEngine, publisher bool) (*webrtc.API, error) {
-	m, err := newMediaEngine(publisher)
-	if err != nil {
-		return nil, fmt.Errorf("codecs: %w", err)
+// iceOptions are those of every link of a server that listens on addr.
+func (s *Server) iceOptions(addr netip.Addr) []ice.AgentOption {
+	networks := []ice.NetworkType{ice.NetworkTypeUDP4, ice.NetworkTypeUDP6}
+	options := []ice.AgentOption{
+		ice.WithUDPMux(s.mux), ice.WithLoggerFactory(s.quiet), ice.WithMulticastDNSMode(ice.MulticastDNSModeDisabled),
+		ice.WithDisableActiveTCP(),
+		// Remote addresses are only ever learned from checks (see description); waiting a
+		// second for a better kind would delay every join by it.
+		ice.WithHostAcceptanceMinWait(0), ice.WithPrflxAcceptanceMinWait(0),
 	}
-	registry := &interceptor.Registry{}
-	if publisher {
-		feedback, err := twcc.NewSenderInterceptor()
-		if err != nil {
-			return nil, fmt.Errorf("congestion feedback: %w", err)
-		}
-		registry.Add(feedback)
+	if s.tcpMux != nil {
+		options = append(options, ice.WithTCPMux(s.tcpMux))
+		networks = append(networks, ice.NetworkTypeTCP4, ice.NetworkTypeTCP6)
 	}
-	return webrtc.NewAPI(webrtc.WithMediaEngine(m), webrtc.WithSettingEngine(se), webrtc.WithInterceptorRegistry(registry)), nil
+	if addr.IsLoopback() {
+		options = append(options, ice.WithIncludeLoopback())
+	}
+	if !addr.IsUnspecified() {
+		only := net.IP(addr.Unmap().AsSlice())
+		options = append(options, ice.WithIPFilter(func(ip net.IP) bool { return ip.Equal(only) }))
+	}
+	if len(s.cfg.PublicIPs) > 0 {
+		options = append(options, ice.WithAddressRewriteRules(ice.AddressRewriteRule{
+			External: s.cfg.PublicIPs, AsCandidateType: ice.CandidateTypeHost,
+		}))
+	}
+	return append(options, ice.WithNetworkTypes(networks))
 }
 
 // Addr returns the UDP address of the media port.
-func (s *Server) Addr() netip.AddrPort { return s.udp.LocalAddr().(*net.UDPAddr).AddrPort() }
+func (s *Server) Addr() netip.AddrPort { return s.media.LocalAddr().(*net.UDPAddr).AddrPort() }
 
 // Key returns the name of the signing key.
 func (s *Server) Key() string { return s.cfg.Key }
@@ -269,7 +239,7 @@ func (s *Server) Close() {
 	s.closeOne.Do(func() {
 		close(s.done)
 		_ = s.mux.Close()
-		_ = s.udp.Close()
+		_ = s.media.Close()
 		if s.tcpMux != nil {
 			_ = s.tcpMux.Close()
 			_ = s.tcp.Close()

@@ -6,40 +6,7 @@ import (
 	"net/netip"
 
 	"github.com/livekit/protocol/livekit"
-	"github.com/pion/ice/v4"
 )
-
-// mediaConn is the media socket as ICE sees it. It answers plain STUN Binding
-// requests itself (RFC 8489 §6.3.1): on a machine with nothing but loopback it is how
-// clients on Pion come to a candidate at all.
-type mediaConn struct {
-	*net.UDPConn
-}
-
-var _ ice.AddrPortReaderWriter = (*mediaConn)(nil)
-
-// ReadFromAddrPort implements ice.AddrPortReaderWriter.
-func (c *mediaConn) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
-	for {
-		n, from, err := c.ReadFromUDPAddrPort(b)
-		if err != nil || !plainBinding(b[:n]) {
-			return n, from, err
-		}
-		var answer [44]byte
-		_, _ = c.WriteToUDPAddrPort(bindingAnswer(answer[:0], b[:n], from), from)
-	}
-}
-
-// WriteToAddrPort implements ice.AddrPortReaderWriter.
-func (c *mediaConn) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
-	return c.WriteToUDPAddrPort(b, to)
-}
-
-// ReadFrom implements net.PacketConn.
-func (c *mediaConn) ReadFrom(b []byte) (int, net.Addr, error) {
-	n, from, err := c.ReadFromAddrPort(b)
-	return n, net.UDPAddrFromAddrPort(from), err
-}
 
 const stunCookie = 0x2112a442
 

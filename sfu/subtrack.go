@@ -2,18 +2,12 @@ package sfu
 
 import (
 	"encoding/binary"
-	"errors"
-	"io"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/livekit/protocol/livekit"
-	"github.com/pion/rtcp"
-	"github.com/pion/rtp"
-	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
 
 	"github.com/consilium-health/consilium/sfu/seqmap"
@@ -28,7 +22,12 @@ type frame struct {
 	vp8   vp8Header
 }
 
-// subTrack is one track as one subscriber gets it. It implements webrtc.TrackLocal.
+// line carries sealed packets to one client: a link.
+type line interface {
+	write(s *sender, o *outgoing, payload []byte, via *batch)
+}
+
+// subTrack is one track as one subscriber gets it.
 type subTrack struct {
 	track *Track
 	peer  *Peer
@@ -43,19 +42,19 @@ type subTrack struct {
 	meter    meter                        // guarded by room.mu: of what is sent
 	counted  tally                        // guarded by room.mu
 
+	out sender // the ssrc of both is set before bind
+	rtx sender // packets that are sent again
+
 	mu      sync.Mutex
-	writer  webrtc.TrackLocalWriter // nil until bound
+	line    line // nil until bound
 	pt      uint8
-	ssrc    uint32
 	rtxPT   uint8
-	rtxSSRC uint32
 	rtxSeq  uint16
 	repairs int   // how many packets may be sent again
 	redPT   uint8 // 0: the subscriber has no RED
-	twccID  uint8 // 0: the subscriber does not report arrivals; set before writer
-	ext     [2]byte
-	inside  bool // the last packet sent was not the end of its frame
-	current int  // layer that is forwarded
+	twccID  uint8 // 0: the subscriber does not report arrivals
+	inside  bool  // the last packet sent was not the end of its frame
+	current int   // layer that is forwarded
 	seq     *seqmap.Stream
 	scratch []byte
 	again   []byte // packet to send again
@@ -65,10 +64,7 @@ type subTrack struct {
 	resent  uint64
 	padded  uint64
 	lost    uint8 // fraction of the last report
-	header  rtp.Header
 }
-
-var _ webrtc.TrackLocal = (*subTrack)(nil)
 
 func newSubTrack(t *Track, p *Peer) *subTrack {
 	size := 256
@@ -83,72 +79,49 @@ func newSubTrack(t *Track, p *Peer) *subTrack {
 	return d
 }
 
-// Bind implements webrtc.TrackLocal: the connection tells how to send.
-func (d *subTrack) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
-	codecs := ctx.CodecParameters()
+// bind takes the client's answer to the section of this track: how it is sent.
+func (d *subTrack) bind(l line, h *heard) {
+	var pt, rtx, redundant uint8
 	for _, exact := range []bool{true, false} {
-		for _, c := range codecs {
-			if !strings.EqualFold(c.MimeType, d.track.codec.MimeType) {
-				continue
+		for _, c := range h.codecs {
+			if pt == 0 && mimeIs(c.MimeType, d.track.codec.MimeType) &&
+				(!exact || !d.track.h264 || h264Same(c.SDPFmtpLine, d.track.codec.SDPFmtpLine)) {
+				pt = uint8(c.PayloadType)
 			}
-			if exact && d.track.h264 && !h264Same(c.SDPFmtpLine, d.track.codec.SDPFmtpLine) {
-				continue
-			}
-			d.mu.Lock()
-			for _, e := range ctx.HeaderExtensions() {
-				if e.URI == sdp.TransportCCURI {
-					d.twccID = uint8(e.ID)
-				}
-			}
-			d.writer = ctx.WriteStream()
-			d.pt = uint8(c.PayloadType)
-			d.ssrc = uint32(ctx.SSRC())
-			d.rtxSSRC = uint32(ctx.SSRCRetransmission())
-			for _, r := range codecs {
-				if mimeIs(r.MimeType, mimeRED) {
-					d.redPT = uint8(r.PayloadType)
-				}
-				if strings.EqualFold(r.MimeType, webrtc.MimeTypeRTX) && fmtpValue(r.SDPFmtpLine, "apt") == itoa(int(c.PayloadType)) {
-					d.rtxPT = uint8(r.PayloadType)
-				}
-			}
-			d.mu.Unlock()
-			d.peer.bound(d)
-			return c, nil
 		}
 	}
-	if len(codecs) == 0 {
-		return webrtc.RTPCodecParameters{}, webrtc.ErrUnsupportedCodec
+	for _, c := range h.codecs {
+		switch {
+		case mimeIs(c.MimeType, mimeRED):
+			redundant = uint8(c.PayloadType)
+		case mimeIs(c.MimeType, webrtc.MimeTypeRTX) && fmtpValue(c.SDPFmtpLine, "apt") == itoa(int(pt)):
+			rtx = uint8(c.PayloadType)
+		}
 	}
-	// The client cannot decode the track. An error here would end the negotiation of
-	// everything else; without a writer this track alone stays silent.
-	d.peer.srv.log.Warn("codec not supported by subscriber", "participant", d.peer.sid, "track", d.track.sid)
-	return codecs[0], nil
+	if !h.receives || pt == 0 {
+		// The client cannot decode the track, or does not want to: it alone stays silent.
+		d.peer.srv.log.Warn("track not taken by subscriber", "participant", d.peer.sid, "track", d.track.sid)
+		d.unbind()
+		return
+	}
+	d.mu.Lock()
+	fresh := d.line == nil
+	d.line, d.pt, d.rtxPT, d.redPT, d.twccID = l, pt, rtx, redundant, h.extensions[twccURI]
+	d.mu.Unlock()
+	if fresh {
+		d.peer.bound(d)
+	}
 }
 
-// Unbind implements webrtc.TrackLocal.
-func (d *subTrack) Unbind(webrtc.TrackLocalContext) error {
+// unbind stops the sending for good or until the next bind.
+func (d *subTrack) unbind() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.writer = nil
+	d.line = nil
 	if d.peer != nil {
 		d.peer.pace.drop(d)
 	}
-	return nil
 }
-
-// ID implements webrtc.TrackLocal. Track and stream ids both carry the track's sid,
-// so that a section can be used again for another track.
-func (d *subTrack) ID() string { return d.track.sid }
-
-// RID implements webrtc.TrackLocal.
-func (d *subTrack) RID() string { return "" }
-
-// StreamID implements webrtc.TrackLocal.
-func (d *subTrack) StreamID() string { return d.track.owner.sid + "|" + d.track.sid }
-
-// Kind implements webrtc.TrackLocal.
-func (d *subTrack) Kind() webrtc.RTPCodecType { return d.track.kind }
 
 // write sends one packet of the track to the subscriber, if it gets it.
 func (d *subTrack) write(f *frame, now time.Time) {
@@ -158,7 +131,7 @@ func (d *subTrack) write(f *frame, now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	// Looked at again under the lock: after setOpen(false) returns, nothing leaves.
-	if d.writer == nil || !d.open.Load() {
+	if d.line == nil || !d.open.Load() {
 		return
 	}
 	if len(f.payload) == 0 {
@@ -213,7 +186,7 @@ func (d *subTrack) write(f *frame, now time.Time) {
 		payload = f.primary
 	}
 	d.inside = d.track.video() && !f.marker
-	d.send(pt, d.ssrc, seq, ts, f.marker || first, payload, now)
+	d.send(&d.out, outgoing{pt: pt, seq: seq, ts: ts, marker: f.marker || first}, payload, now, f.via)
 	d.packets++
 	d.octets += uint32(len(payload))
 	d.bytes += uint64(len(payload))
@@ -221,12 +194,10 @@ func (d *subTrack) write(f *frame, now time.Time) {
 }
 
 // send puts a packet on the wire, or with a weak link into the queue for it.
-func (d *subTrack) send(pt uint8, ssrc uint32, seq uint16, ts uint32, marker bool, payload []byte, now time.Time) {
-	h := &d.header
-	h.Version, h.Padding, h.Marker, h.PayloadType, h.SequenceNumber, h.Timestamp, h.SSRC = 2, false, marker, pt, seq, ts, ssrc
-	if d.twccID != 0 {
+func (d *subTrack) send(s *sender, o outgoing, payload []byte, now time.Time, via *batch) {
+	if o.twccID = d.twccID; o.twccID != 0 {
 		if d.track.video() {
-			if taken, full := d.peer.pace.push(d, d.writer, h, payload); taken {
+			if taken, full := d.peer.pace.push(d, s, &o, payload); taken {
 				if full {
 					d.seq.Stop()
 					d.current = -1
@@ -235,9 +206,9 @@ func (d *subTrack) send(pt uint8, ssrc uint32, seq uint16, ts uint32, marker boo
 				return
 			}
 		}
-		stamp(h, d.twccID, &d.ext, d.peer.est.sent(len(payload)+overhead, now))
+		o.twcc = d.peer.est.sent(len(payload)+overhead, now)
 	}
-	_, _ = d.writer.WriteRTP(h, payload)
+	d.line.write(s, &o, payload, via)
 }
 
 // padding is the content of a packet that only fills the link.
@@ -251,15 +222,13 @@ var padding = func() (b [paddingSize]byte) {
 func (d *subTrack) pad(n int, now time.Time) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.writer == nil || d.twccID == 0 || d.seq.Ready() && d.inside || d.peer.pace.waiting() {
+	if d.line == nil || d.twccID == 0 || d.seq.Ready() && d.inside || d.peer.pace.waiting() {
 		return false
 	}
-	h := &d.header
 	for range n {
 		seq, ts := d.seq.Pad(now)
-		h.Version, h.Padding, h.Marker, h.PayloadType, h.SequenceNumber, h.Timestamp, h.SSRC = 2, true, false, d.pt, seq, ts, d.ssrc
-		stamp(h, d.twccID, &d.ext, d.peer.est.sent(paddingSize+overhead, now))
-		_, _ = d.writer.WriteRTP(h, padding[:])
+		o := outgoing{padding: true, pt: d.pt, seq: seq, ts: ts, twccID: d.twccID, twcc: d.peer.est.sent(paddingSize+overhead, now)}
+		d.line.write(&d.out, &o, padding[:], nil)
 		d.packets++
 		d.padded++
 	}
@@ -281,9 +250,9 @@ func (d *subTrack) setOpen(open bool, now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.open.Store(false)
-	if !d.track.video() && d.writer != nil && d.seq.Started() && d.seq.Ready() {
+	if !d.track.video() && d.line != nil && d.seq.Started() && d.seq.Ready() {
 		seq, ts := d.seq.Insert(now, audioClock, audioFrame)
-		d.send(d.pt, d.ssrc, seq, ts, false, silence, now)
+		d.send(&d.out, outgoing{pt: d.pt, seq: seq, ts: ts}, silence, now, nil)
 		d.packets++
 	}
 	d.seq.Stop()
@@ -338,7 +307,7 @@ func (d *subTrack) choose(now time.Time) {
 func (d *subTrack) waits(layer int) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.writer != nil && (d.current != layer || !d.seq.Ready())
+	return d.line != nil && (d.current != layer || !d.seq.Ready())
 }
 
 // layerAlive is how long a layer without packets counts as flowing: a screen at one
@@ -365,55 +334,12 @@ func (d *subTrack) wantedLayer() int {
 	return int(s.Quality)
 }
 
-// readRTCP answers the subscriber's reports until the sender stops.
-func (d *subTrack) readRTCP(sender *webrtc.RTPSender) {
-	for {
-		packets, _, err := sender.ReadRTCP()
-		if err != nil {
-			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) || strings.Contains(err.Error(), "closed") {
-				return
-			}
-			var timeout interface{ Timeout() bool }
-			if errors.As(err, &timeout) && timeout.Timeout() {
-				return
-			}
-			continue
-		}
-		now := d.track.room.srv.now()
-		for _, p := range packets {
-			switch p := p.(type) {
-			case *rtcp.PictureLossIndication:
-				d.keyframe(now)
-			case *rtcp.FullIntraRequest:
-				d.keyframe(now)
-			case *rtcp.TransportLayerNack:
-				for _, pair := range p.Nacks {
-					pair.Range(func(seq uint16) bool {
-						d.resend(seq, now)
-						return true
-					})
-				}
-			case *rtcp.TransportLayerCC:
-				d.peer.est.received(p, now)
-			case *rtcp.ReceiverReport:
-				for _, r := range p.Reports {
-					d.mu.Lock()
-					if r.SSRC == d.ssrc {
-						d.lost = r.FractionLost
-					}
-					d.mu.Unlock()
-				}
-			}
-		}
-	}
-}
-
 // resend answers one lost packet from the publisher's cache, over the RTX stream
 // (RFC 4588): with GCM the same number must never carry other bytes.
 func (d *subTrack) resend(out uint16, now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.writer == nil || d.rtxPT == 0 || d.rtxSSRC == 0 || !d.open.Load() {
+	if d.line == nil || d.rtxPT == 0 || !d.open.Load() {
 		return
 	}
 	o, ok := d.seq.Lookup(out)
@@ -445,5 +371,5 @@ func (d *subTrack) resend(out uint16, now time.Time) {
 		}
 	}
 	d.rtxSeq++
-	d.send(d.rtxPT, d.rtxSSRC, d.rtxSeq, p.ts+o.TSOffset, p.marker, d.scratch, now)
+	d.send(&d.rtx, outgoing{pt: d.rtxPT, seq: d.rtxSeq, ts: p.ts + o.TSOffset, marker: p.marker}, d.scratch, now, nil)
 }

@@ -60,6 +60,7 @@ func (r *Room) tick(n uint64, now time.Time) {
 				for i := range t.layers {
 					if l := t.layers[i].Load(); l != nil {
 						l.meter.update(l.bytes.Load(), now)
+						l.keep()
 					}
 				}
 			}
@@ -72,6 +73,9 @@ func (r *Room) tick(n uint64, now time.Time) {
 		}
 		if n%everyShare == 0 {
 			p.peer.shareLocked(now)
+			if pub := p.peer.publishing.Load(); pub != nil {
+				pub.feedback()
+			}
 		}
 		if n%everyLayer == 0 {
 			for _, d := range p.peer.subs {
@@ -193,8 +197,8 @@ func (p *Peer) reportLocked(now time.Time) {
 	if len(reports) > 0 {
 		p.writePublisherRTCP(&rtcp.ReceiverReport{Reports: reports})
 	}
-	pc := p.subPC.Load()
-	if pc == nil {
+	l := p.subLink.Load()
+	if l == nil {
 		return
 	}
 	var out []rtcp.Packet
@@ -206,7 +210,7 @@ func (p *Peer) reportLocked(now time.Time) {
 	const perPacket = 32 // 28 bytes each, below any MTU
 	for len(out) > 0 {
 		n := min(len(out), perPacket)
-		_ = pc.WriteRTCP(out[:n])
+		_ = l.report(out[:n]...)
 		out = out[n:]
 	}
 }
@@ -216,7 +220,7 @@ func (p *Peer) reportLocked(now time.Time) {
 func (d *subTrack) senderReport(now time.Time, _ string) rtcp.Packet {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.writer == nil || !d.seq.Started() {
+	if d.line == nil || !d.seq.Started() {
 		return nil
 	}
 	clock := int64(d.track.clock())
@@ -235,7 +239,7 @@ func (d *subTrack) senderReport(now time.Time, _ string) rtcp.Packet {
 		}
 	}
 	return &rtcp.SenderReport{
-		SSRC: d.ssrc, NTPTime: toNTP(now), RTPTime: rtpNow, PacketCount: d.packets, OctetCount: d.octets,
+		SSRC: d.out.ssrc, NTPTime: toNTP(now), RTPTime: rtpNow, PacketCount: d.packets, OctetCount: d.octets,
 	}
 }
 

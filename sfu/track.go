@@ -1,16 +1,12 @@
 package sfu
 
 import (
-	"errors"
-	"io"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/livekit/protocol/livekit"
 	"github.com/pion/rtcp"
-	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
 
 	"github.com/consilium-health/consilium/sfu/packetcache"
@@ -57,17 +53,20 @@ type Track struct {
 
 // layer is one received RTP stream.
 type layer struct {
-	index    int
-	rid      string
-	remote   *webrtc.TrackRemote
-	receiver *webrtc.RTPReceiver
-	peer     *Peer
-	levelID  uint8
-	cache    *packetcache.Cache
-	last     atomic.Int64
-	bytes    atomic.Uint64 // on the wire
-	meter    meter         // of bytes; guarded by room.mu
-	red      redState      // owned by the reading goroutine
+	index   int
+	rid     string
+	mid     string
+	ssrc    uint32
+	media   uint8 // payload type
+	rtxPT   uint8 // of its repair; 0 for none
+	track   *Track
+	peer    *Peer
+	levelID uint8
+	cache   *packetcache.Cache
+	last    atomic.Int64
+	bytes   atomic.Uint64 // on the wire
+	meter   meter         // of bytes; guarded by room.mu
+	red     redState      // owned by the reading goroutine
 
 	mu        sync.Mutex
 	pliAt     time.Time
@@ -120,52 +119,38 @@ func layerIndex(rid string) int {
 	return 0
 }
 
-// addLayer takes in one received stream.
-func (t *Track) addLayer(p *Peer, remote *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) *layer {
-	size := 256
-	if t.video() {
-		size = 512
+// A layer's packets are kept for a second or so, in which they may be asked for again:
+// cacheFirst of them at 2 Mbit/s, and so on.
+const (
+	cacheFirst = 256
+	cacheMost  = 1024
+	cacheRate  = 2e6
+)
+
+// keep fits the cache to the rate of the layer; the room is locked.
+func (l *layer) keep() {
+	size, rate := cacheFirst, cacheRate
+	for l.meter.rate > rate && size < cacheMost {
+		size, rate = 2*size, 2*rate
 	}
+	l.cache.Grow(size)
+}
+
+// newLayer takes in one received stream.
+func newLayer(t *Track, p *Peer, ssrc uint32, at place, rid string, pt uint8) *layer {
 	l := &layer{
-		index: layerIndex(remote.RID()), rid: remote.RID(), remote: remote, receiver: receiver,
-		peer: p, cache: packetcache.New(size),
+		index: layerIndex(rid), rid: rid, mid: at.mid, ssrc: ssrc, media: pt, track: t, peer: p,
+		cache: packetcache.New(cacheFirst), levelID: at.heard.extensions[levelURI],
 	}
-	parameters := receiver.GetParameters()
 	if !t.video() {
-		l.red.of(parameters.Codecs)
+		l.red.of(at.codecs)
 	}
-	for _, e := range parameters.HeaderExtensions {
-		if e.URI == sdp.AudioLevelURI {
-			l.levelID = uint8(e.ID)
+	for _, c := range at.codecs {
+		if mimeIs(c.MimeType, webrtc.MimeTypeRTX) && fmtpValue(c.SDPFmtpLine, "apt") == itoa(int(pt)) {
+			l.rtxPT = uint8(c.PayloadType)
 		}
 	}
 	return l
-}
-
-// read moves the packets of one layer until the stream ends.
-func (t *Track) read(l *layer) {
-	buf := make([]byte, 1600)
-	for {
-		n, _, err := l.remote.Read(buf)
-		if err != nil {
-			if errors.Is(err, webrtc.ErrCodecNotFound) {
-				l.peer.intake.strange.Add(1)
-				continue
-			}
-			if errors.Is(err, io.ErrShortBuffer) {
-				continue
-			}
-			return
-		}
-		if t.ended.Load() {
-			continue
-		}
-		p, err := parseRTP(buf[:n], l.levelID)
-		if err != nil {
-			continue
-		}
-		t.receive(l, &p, buf[:n], t.room.srv.now())
-	}
 }
 
 func (t *Track) receive(l *layer, p *rtpPacket, raw []byte, now time.Time) {
@@ -204,7 +189,7 @@ func (t *Track) receive(l *layer, p *rtpPacket, raw []byte, now time.Time) {
 			seq := p.seq - uint16(back)
 			l.red.note(seq)
 			t.forward(l.index, &rtpPacket{
-				pt: l.red.opus, seq: seq, ts: p.ts - b.offset, ssrc: p.ssrc, payload: b.payload, level: 127, rebuilt: true,
+				pt: l.red.opus, seq: seq, ts: p.ts - b.offset, ssrc: p.ssrc, payload: b.payload, level: 127, rebuilt: true, via: p.via,
 			}, now)
 		}
 	}
@@ -277,7 +262,7 @@ func (t *Track) requestKeyframe(index int, now time.Time) {
 	l.pliAt, l.pliWanted = now, false
 	l.mu.Unlock()
 	t.room.srv.count.keyRequests.Add(1)
-	l.peer.writePublisherRTCP(&rtcp.PictureLossIndication{MediaSSRC: uint32(l.remote.SSRC())})
+	l.peer.writePublisherRTCP(&rtcp.PictureLossIndication{MediaSSRC: l.ssrc})
 }
 
 // unanswered tells whether a key frame of the layer was asked for a while ago. Clients
@@ -299,7 +284,7 @@ func (t *Track) nack(l *layer) {
 		return
 	}
 	l.peer.writePublisherRTCP(&rtcp.TransportLayerNack{
-		MediaSSRC: uint32(l.remote.SSRC()), Nacks: rtcp.NackPairsFromSequenceNumbers(missing),
+		MediaSSRC: l.ssrc, Nacks: rtcp.NackPairsFromSequenceNumbers(missing),
 	})
 }
 
@@ -320,41 +305,6 @@ func (l *layer) measure(ts uint32, now time.Time, clock uint32) {
 	l.mu.Unlock()
 }
 
-// readRTCP takes the sender reports of one layer.
-func (l *layer) readRTCP(now func() time.Time) {
-	for {
-		var packets []rtcp.Packet
-		var err error
-		if l.rid != "" {
-			packets, _, err = l.receiver.ReadSimulcastRTCP(l.rid)
-		} else {
-			packets, _, err = l.receiver.ReadRTCP()
-		}
-		if err != nil {
-			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) {
-				return
-			}
-			if strings.Contains(err.Error(), "closed") {
-				return
-			}
-			var net interface{ Timeout() bool }
-			if errors.As(err, &net) && net.Timeout() {
-				return
-			}
-			continue
-		}
-		for _, p := range packets {
-			if sr, ok := p.(*rtcp.SenderReport); ok && sr.SSRC == uint32(l.remote.SSRC()) {
-				at := now()
-				l.mu.Lock()
-				l.srNTP, l.srRTP, l.srAt = sr.NTPTime, sr.RTPTime, at
-				l.mu.Unlock()
-				l.peer.noteNTP(sr.NTPTime, at)
-			}
-		}
-	}
-}
-
 // report returns the reception report of the layer since the last one.
 func (l *layer) report(now time.Time) (r rtcp.ReceptionReport, lost uint64, ok bool) {
 	s, ok := l.cache.Stats()
@@ -367,7 +317,7 @@ func (l *layer) report(now time.Time) (r rtcp.ReceptionReport, lost uint64, ok b
 	received := s.Received - l.before.Received
 	l.before = s
 	r = rtcp.ReceptionReport{
-		SSRC: uint32(l.remote.SSRC()), LastSequenceNumber: s.Highest, Jitter: uint32(l.jitter),
+		SSRC: l.ssrc, LastSequenceNumber: s.Highest, Jitter: uint32(l.jitter),
 	}
 	if expected > received && expected > 0 {
 		r.FractionLost = uint8(min(255, (expected-received)*256/expected))

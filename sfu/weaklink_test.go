@@ -194,6 +194,9 @@ func (b *browser) run() {
 		case m := <-b.in:
 			switch m := m.Message.(type) {
 			case *livekit.SignalResponse_Offer:
+				if b.sub.ConnectionState() == webrtc.PeerConnectionStateClosed {
+					continue // its handshake was damaged
+				}
 				err := b.sub.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: b.reroute(m.Offer.Sdp)})
 				if err != nil {
 					b.t.Error(err)

@@ -52,6 +52,27 @@ func New(size int) *Cache {
 	return &Cache{slots: make([][]byte, size), seqs: make([]uint16, size), used: make([]bool, size)}
 }
 
+// Grow makes the cache keep the last size packets, a power of two; a smaller size than
+// it has changes nothing.
+func (c *Cache) Grow(size int) {
+	if size&(size-1) != 0 {
+		panic("packetcache: size must be a power of two")
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if size <= len(c.slots) {
+		return
+	}
+	slots, seqs, used := make([][]byte, size), make([]uint16, size), make([]bool, size)
+	for i := range c.slots {
+		if c.used[i] {
+			to := int(c.seqs[i]) & (size - 1)
+			slots[to], seqs[to], used[to] = c.slots[i], c.seqs[i], true
+		}
+	}
+	c.slots, c.seqs, c.used = slots, seqs, used
+}
+
 // Store keeps a copy of packet, whose RTP sequence number is seq.
 func (c *Cache) Store(seq uint16, packet []byte) Result {
 	c.mu.Lock()

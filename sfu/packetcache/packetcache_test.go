@@ -87,3 +87,23 @@ func TestGetReturnsWhatWasStored(t *testing.T) {
 		}
 	})
 }
+
+func TestAGrownCacheKeepsWhatItHadAndMore(t *testing.T) {
+	c := packetcache.New(4)
+	for seq := range uint16(6) {
+		c.Store(seq, []byte{byte(seq)})
+	}
+	c.Grow(16)
+	c.Grow(8)
+	for seq := uint16(6); seq < 14; seq++ {
+		c.Store(seq, []byte{byte(seq)})
+	}
+	for seq := range uint16(14) {
+		if got := c.Get(seq, nil); (len(got) == 1 && got[0] == byte(seq)) != (seq >= 2) {
+			t.Errorf("packet %d: %v", seq, got)
+		}
+	}
+	if c.Store(3, []byte{9}).New {
+		t.Error("a packet that is there was taken again")
+	}
+}
