@@ -358,9 +358,35 @@ func (p *wayConn) ReadFrom(b []byte) (int, net.Addr, error) {
 		case mediaPacket:
 			p.l.receive(b[:n], nil)
 		case dtlsPacket:
+			if p.l.keys.Load() != nil {
+				if n = len(protected(b[:n])); n == 0 {
+					continue
+				}
+			}
 			return n, p.way.RemoteAddr(), nil
 		}
 	}
+}
+
+// protected keeps the records of a datagram that the keys protect (RFC 6347 §4.1: of an
+// epoch above 0), in place. After the handshake the others say nothing that is needed,
+// and whoever knows a client's address could send them in its name: an alert among them
+// would end the connection. A client that missed our last flight repeats its own, whose
+// last record is protected and brings ours again.
+func protected(b []byte) []byte {
+	const header, first, last = 13, 20, 24
+	kept := 0
+	for rest := b; len(rest) >= header; {
+		size := header + int(rest[11])<<8 + int(rest[12])
+		if size > len(rest) || rest[0] < first || rest[0] > last {
+			break
+		}
+		if rest[3]|rest[4] != 0 {
+			kept += copy(b[kept:], rest[:size])
+		}
+		rest = rest[size:]
+	}
+	return b[:kept]
 }
 
 func (p *wayConn) WriteTo(b []byte, _ net.Addr) (int, error) { return p.way.Write(b) }

@@ -16,6 +16,8 @@ import (
 	"github.com/livekit/protocol/livekit"
 	"github.com/pion/ice/v4"
 	"github.com/pion/logging"
+
+	"github.com/consilium-health/consilium/sfu/internal/fresh"
 )
 
 // Version is what the server tells clients of itself.
@@ -156,7 +158,7 @@ func (s *Server) listen() error {
 			return fmt.Errorf("listen for media over TCP: %w", err)
 		}
 		s.tcpMux = ice.NewTCPMuxDefault(ice.TCPMuxParams{
-			Listener: s.tcp, Logger: factory.NewLogger("ice"), ReadBufferSize: 64, WriteBufferSize: 4 << 20,
+			Listener: fresh.Listen(s.tcp), Logger: factory.NewLogger("ice"), ReadBufferSize: 64,
 		})
 	}
 	s.agentOptions = s.iceOptions(addr.Addr())

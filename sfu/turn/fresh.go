@@ -5,14 +5,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
-)
 
-// What a client behind a stream may have waiting. TCP resends and never drops, so a
-// narrow link would hear what was said many seconds ago: it must be dropped before.
-const (
-	freshFor    = 250 * time.Millisecond
-	freshMost   = 128  // packets: freshFor at the rate of an allocation
-	freshUnsent = 8192 // bytes that the kernel holds beside what is under way
+	keep "github.com/consilium-health/consilium/sfu/internal/fresh"
 )
 
 type arrival struct {
@@ -68,7 +62,7 @@ func (f *fresh) read(c *relayConn) {
 func (f *fresh) next(c *relayConn, b []byte) (int, net.Addr, error) {
 	f.once.Do(func() { go f.read(c) })
 	for a := range f.waiting {
-		stale := time.Since(a.at) > freshFor
+		stale := time.Since(a.at) > keep.For
 		n := copy(b, (*a.buf)[:a.n])
 		arrivals.Put(a.buf)
 		if !stale {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	pion "github.com/pion/turn/v5"
+
+	keep "github.com/consilium-health/consilium/sfu/internal/fresh"
 )
 
 var (
@@ -42,7 +44,7 @@ func (g generator) AllocatePacketConn(conf pion.AllocateListenerConfig) (net.Pac
 	c := &relayConn{UDPConn: conn, server: s, holder: h}
 	c.out.rate, c.in.rate = float64(s.cfg.PerSecond)/8, float64(s.cfg.PerSecond)/8
 	if g.stream {
-		c.fresh = &fresh{waiting: make(chan arrival, freshMost)}
+		c.fresh = &fresh{waiting: make(chan arrival, keep.Most)}
 	}
 	return c, conn.LocalAddr(), nil
 }
@@ -198,7 +200,7 @@ func (l *listener) Accept() (net.Conn, error) {
 			continue
 		}
 		if tcp, ok := conn.(*net.TCPConn); ok {
-			holdLittle(tcp)
+			keep.HoldLittle(tcp)
 		}
 		return &streamConn{Conn: conn, listener: l, source: source, wait: firstTimeout}, nil
 	}

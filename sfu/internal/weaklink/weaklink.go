@@ -210,6 +210,15 @@ func (r *Relay) Rebind() {
 	clear(r.backs)
 }
 
+// Inject sends a packet to the server in the name of every client.
+func (r *Relay) Inject(b []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.backs {
+		_, _ = c.Write(b)
+	}
+}
+
 // Counts returns what the way to the clients has done, Sent what the way to the server.
 func (r *Relay) Counts() Count { return r.down.counts() }
 
