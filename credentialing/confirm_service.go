@@ -74,6 +74,14 @@ func (s *Service) ConfirmRule(ctx context.Context, actor identity.Actor, r Confi
 	if r.Evidence = strings.TrimSpace(r.Evidence); r.Evidence == "" {
 		return &Invalid{"evidence"}
 	}
+	var kept *keptFile
+	if len(r.File) > 0 {
+		k, err := s.keep(ctx, EvidenceFile{Bytes: r.File, Source: r.Evidence})
+		if err != nil {
+			return err
+		}
+		kept = &k
+	}
 	return s.db.Write(ctx, actor.Scope(), func(tx *audit.Tx) error {
 		if err := s.freshRules(ctx, tx); err != nil {
 			return err
@@ -111,15 +119,11 @@ func (s *Service) ConfirmRule(ctx context.Context, actor identity.Actor, r Confi
 			return &Invalid{"again"}
 		}
 		var sum []byte
-		if len(r.File) > 0 {
-			media, hash, err := inspect(EvidenceFile{Bytes: r.File, Source: r.Evidence})
-			if err != nil {
+		if kept != nil {
+			if err := insertKept(ctx, tx, *kept); err != nil {
 				return err
 			}
-			if err := keepBytes(ctx, tx, hash, media, r.File); err != nil {
-				return err
-			}
-			sum = hash[:]
+			sum = kept.sum[:]
 		}
 		if err := insertConfirmation(ctx, tx, actor, r, sum); err != nil {
 			return err

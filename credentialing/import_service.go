@@ -431,8 +431,11 @@ func (s *Service) applyRow(ctx context.Context, tx *audit.Tx, actor identity.Act
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256(page)
-	if err := insertEvidence(ctx, tx, p.Credential, actor.Person, sum, "application/json", EvidenceFile{Bytes: page, Source: i.Source}, i.ReceivedAt); err != nil {
+	kept, err := s.page(ctx, "application/json", page)
+	if err != nil {
+		return err
+	}
+	if err := attach(ctx, tx, p.Credential, actor.Person, kept, i.Source, i.ReceivedAt, ""); err != nil {
 		return err
 	}
 	if err := closeOpenVerifications(ctx, tx, p.Credential, claim); err != nil {
@@ -446,14 +449,14 @@ func (s *Service) applyRow(ctx context.Context, tx *audit.Tx, actor identity.Act
 	_, err = tx.Exec(ctx, insertVerificationSQL, pgx.StrictNamedArgs{"id": id, "root": id, "credential": string(p.Credential), "subject": string(c.person),
 		"claim": string(claim), "verifier": string(actor.Person), "approver": nil, "method": methodPrimary, "source": i.Source, "address": "",
 		"asked": i.ReceivedAt, "first": string(ResultFound), "result": string(ResultFound), "reason": "", "status": string(StatusActive),
-		"from": statusFrom, "evidence": sum[:], "cause": "import", "state": string(StateAnswered), "due": nil, "now": tx.Now()})
+		"from": statusFrom, "evidence": kept.sum[:], "cause": "import", "state": string(StateAnswered), "due": nil, "now": tx.Now()})
 	if err != nil {
 		return mapped("record answer", err)
 	}
 	ev := actor.Event("credential.verified")
 	ev.Objects = map[string]string{"credential": string(p.Credential), "verification": id, "person": string(c.person), "import": string(i.ID)}
 	ev.Reason = string(ResultFound)
-	ev.Hashes = map[string]string{"evidence": fmt.Sprintf("%x", sum)}
+	ev.Hashes = map[string]string{"evidence": fmt.Sprintf("%x", kept.sum)}
 	tx.Append(ev)
 	return nil
 }

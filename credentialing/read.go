@@ -29,6 +29,7 @@ type CredentialView struct {
 	Claim     Claim             // the current version
 	EnteredBy identity.PersonID // "" by the system
 	EnteredAt time.Time
+	ByLink    bool // the claim came by an upload link
 
 	// Counts is what Evaluate sees: the approved version, or the claim while none is
 	// approved. Standing is how it stands at the instant asked about.
@@ -66,6 +67,9 @@ type EvidenceView struct {
 	Source     string
 	CapturedAt time.Time
 	CapturedBy identity.PersonID
+	ByLink     bool   // came by an upload link
+	Fault      string // "", missing, altered
+	Erased     bool
 }
 
 // StatusView is one reported status.
@@ -122,10 +126,13 @@ type QueueItem struct {
 	// Blocked tells why the reader may not do it: they are the subject, or the one
 	// who did the first half.
 	Blocked bool
+	// ByLink tells that the claim came by an upload link, without sign-in.
+	ByLink bool
 }
 
 // The tasks of a queue, by harm.
 const (
+	TaskEvidence  = "evidence"  // a file of evidence is missing or was altered
 	TaskMatch     = "match"     // an undecided match on a sanction list
 	TaskOverdue   = "overdue"   // past its re-verification date
 	TaskReinstate = "reinstate" // good news that waits for a second officer
@@ -137,7 +144,7 @@ const (
 	TaskPack      = "pack"      // a confirmed pack is to be looked at again
 )
 
-var taskOrder = []string{TaskMatch, TaskOverdue, TaskPack, TaskReinstate, TaskApprove, TaskReview, TaskVerify, TaskExpiring, TaskCheckList}
+var taskOrder = []string{TaskMatch, TaskEvidence, TaskOverdue, TaskPack, TaskReinstate, TaskApprove, TaskReview, TaskVerify, TaskExpiring, TaskCheckList}
 
 // expiringSoon and listsSoon are how far ahead the queue looks: 90 days are the
 // first of NCQA's reminders; 25 days leave a week before ZZ-011 stops.
@@ -256,7 +263,8 @@ func relied(list []Held) bool {
 func (v CredentialView) tasks(actor identity.Actor, now time.Time) (out []QueueItem) {
 	item := func(task string, since time.Time, blocked bool) {
 		out = append(out, QueueItem{Task: task, Person: v.Person, Credential: v.ID, Kind: v.Kind, Jurisdiction: v.Jurisdiction, Number: v.Number,
-			Since: since, Ends: v.Standing.Ends, claimed: v.Claim.ValidTo, Blocked: blocked || v.Person == actor.Person})
+			Since: since, Ends: v.Standing.Ends, claimed: v.Claim.ValidTo, Blocked: blocked || v.Person == actor.Person,
+			ByLink: v.ByLink})
 	}
 	switch v.State {
 	case StateClaimed, StateRejected:
@@ -265,6 +273,9 @@ func (v CredentialView) tasks(actor identity.Actor, now time.Time) (out []QueueI
 		item(TaskReview, v.Verification.AskedAt, false)
 	case StateAnswered:
 		item(TaskApprove, v.Verification.AskedAt, v.Verification.Verifier == actor.Person)
+	}
+	if slices.ContainsFunc(v.Evidence, func(e EvidenceView) bool { return e.Fault != "" }) {
+		item(TaskEvidence, time.Time{}, false)
 	}
 	if v.Standing.Overdue {
 		item(TaskOverdue, v.Counts.Verified.NextDue, false)
@@ -278,36 +289,6 @@ func (v CredentialView) tasks(actor identity.Actor, now time.Time) (out []QueueI
 		}
 	}
 	return out
-}
-
-// OpenEvidence returns a file of evidence. That somebody read it is an event.
-func (s *Service) OpenEvidence(ctx context.Context, actor identity.Actor, id CredentialID, sha256Hex string) (media string, data []byte, err error) {
-	err = s.db.Write(ctx, actor.Scope(), func(tx *audit.Tx) error {
-		var person identity.PersonID
-		err := tx.QueryRow(ctx, `
-			select c.person_id, e.media_type, b.bytes
-			from credential_evidence ce
-			join credential c on c.id = ce.credential_id
-			join evidence e on e.sha256 = ce.sha256
-			join evidence_bytes b on b.sha256 = ce.sha256
-			where ce.credential_id = $1 and encode(ce.sha256, 'hex') = $2
-			limit 1`, string(id), sha256Hex).Scan(&person, &media, &data)
-		if err != nil {
-			return mapped("open evidence", err)
-		}
-		if !officer(actor) && (actor.Person != person || actor.Guest()) {
-			return ErrNotFound
-		}
-		ev := actor.Event("credential.evidence_opened")
-		ev.Objects = map[string]string{"credential": string(id), "person": string(person)}
-		ev.Hashes = map[string]string{"evidence": sha256Hex}
-		tx.Append(ev)
-		return nil
-	})
-	if err != nil {
-		return "", nil, err
-	}
-	return media, data, nil
 }
 
 // DeterminationsOf are the last answers about a person, newest first.
@@ -365,7 +346,7 @@ func (s *Service) Check(ctx context.Context, actor identity.Actor, id Determinat
 func (s *Service) views(ctx context.Context, tx *audit.Tx, at time.Time, held Credentials, where string, args ...any) ([]CredentialView, error) {
 	rows, err := tx.Query(ctx, `
 		select c.id, c.person_id, c.kind, c.issuer, c.number, coalesce(c.jurisdiction, ''), c.via,
-			cl.id, cl.content, cl.entered_by, lower(cl.known), v.id, v.verifier_id, v.approver_id, v.method, v.source, v.source_address,
+			cl.id, cl.content, cl.entered_by, lower(cl.known), cl.link_id is not null, v.id, v.verifier_id, v.approver_id, v.method, v.source, v.source_address,
 			v.asked_at, v.result, v.result_reason, v.source_status, coalesce(encode(v.evidence_sha256, 'hex'), ''), v.state, v.next_due
 		from credential c
 		join credential_claim cl on cl.credential_id = c.id and upper_inf(cl.known)
@@ -413,7 +394,7 @@ func scanView(row pgx.CollectableRow) (CredentialView, error) {
 	var entered, vid, verifier, approver, method, source, address, result, reason, status, state *string
 	var evidence string
 	var asked, due *time.Time
-	err := row.Scan(&v.ID, &v.Person, &v.Kind, &v.Issuer, &v.Number, &v.Jurisdiction, &v.Via, &v.ClaimID, &content, &entered, &v.EnteredAt,
+	err := row.Scan(&v.ID, &v.Person, &v.Kind, &v.Issuer, &v.Number, &v.Jurisdiction, &v.Via, &v.ClaimID, &content, &entered, &v.EnteredAt, &v.ByLink,
 		&vid, &verifier, &approver, &method, &source, &address, &asked, &result, &reason, &status, &evidence, &state, &due)
 	if err != nil {
 		return v, err
@@ -430,7 +411,9 @@ func scanView(row pgx.CollectableRow) (CredentialView, error) {
 
 func selectEvidenceViews(ctx context.Context, tx *audit.Tx, ids []string, byID map[string]*CredentialView) error {
 	rows, err := tx.Query(ctx, `
-		select ce.credential_id, encode(ce.sha256, 'hex'), e.media_type, e.size, ce.source, ce.captured_at, ce.captured_by
+		select ce.credential_id, encode(ce.sha256, 'hex'), e.media_type, e.size, ce.source, ce.captured_at, ce.captured_by, ce.link_id is not null,
+			coalesce((select f.fault from evidence_fault f where f.sha256 = e.sha256 and f.mended_at is null), ''),
+			exists (select 1 from evidence_erasure x where x.sha256 = e.sha256)
 		from credential_evidence ce
 		join evidence e on e.sha256 = ce.sha256
 		where ce.credential_id = any($1::uuid[])
@@ -442,7 +425,7 @@ func selectEvidenceViews(ctx context.Context, tx *audit.Tx, ids []string, byID m
 		var id string
 		var by *string
 		var e EvidenceView
-		err := row.Scan(&id, &e.SHA256, &e.MediaType, &e.Size, &e.Source, &e.CapturedAt, &by)
+		err := row.Scan(&id, &e.SHA256, &e.MediaType, &e.Size, &e.Source, &e.CapturedAt, &by, &e.ByLink, &e.Fault, &e.Erased)
 		e.CapturedAt, e.CapturedBy = e.CapturedAt.UTC(), identity.PersonID(text(by))
 		if v := byID[id]; v != nil {
 			v.Evidence = append(v.Evidence, e)

@@ -2,6 +2,7 @@ package credentialing_test
 
 import (
 	"errors"
+	"io"
 	"slices"
 	"testing"
 	"time"
@@ -90,12 +91,14 @@ func TestEvidenceComesBackByteForByte(t *testing.T) {
 	reg := w.cast()
 	v, err := w.s.View(t.Context(), w.tremblay, reg.Credential)
 	w.must(err)
-	media, data, err := w.s.OpenEvidence(t.Context(), w.tremblay, reg.Credential, v.Evidence[0].SHA256)
+	file, err := w.s.OpenEvidence(t.Context(), w.tremblay, reg.Credential, v.Evidence[0].SHA256)
 	w.must(err)
-	if media != "text/plain" || string(data) != "register page of DEMO-KE-T001" {
+	data, err := io.ReadAll(file)
+	w.must(err)
+	if media := file.Media; media != "text/plain" || string(data) != "register page of DEMO-KE-T001" {
 		t.Errorf("%s %q", media, data)
 	}
-	if _, _, err := w.s.OpenEvidence(t.Context(), w.otieno, reg.Credential, v.Evidence[0].SHA256); !errors.Is(err, credentialing.ErrNotFound) {
+	if _, err := w.s.OpenEvidence(t.Context(), w.otieno, reg.Credential, v.Evidence[0].SHA256); !errors.Is(err, credentialing.ErrNotFound) {
 		t.Errorf("another physician: %v", err)
 	}
 	var opened int

@@ -1,6 +1,7 @@
 package credentialing
 
 import (
+	"io"
 	"slices"
 	"time"
 
@@ -127,8 +128,9 @@ type Entered struct {
 // EvidenceFile is a file that shows what a source said or what a person holds.
 type EvidenceFile struct {
 	Bytes      []byte
-	Source     string    // where it came from
-	CapturedAt time.Time // zero: now
+	Content    io.ReadSeeker // instead of Bytes: a file that is read in pieces, from its beginning
+	Source     string        // where it came from
+	CapturedAt time.Time     // zero: now
 }
 
 // MaxEvidence is the largest file kept as evidence.

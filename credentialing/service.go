@@ -39,6 +39,10 @@ type Config struct {
 	// Packs are the files to decide by; nil: those of the binary.
 	Packs  map[string][]byte
 	Clocks Clocks // zero: DefaultClocks
+	// Vault keeps the bytes of evidence; nil: the database does.
+	Vault Vault
+	// Scan looks into evidence before it is kept; nil: nobody does.
+	Scan Scanner
 }
 
 // Service keeps the record and answers questions from it.
@@ -48,6 +52,8 @@ type Service struct {
 	zones   Zones
 	accept  *Acceptance
 	clocks  Clocks
+	vault   Vault                        // nil: the database
+	scan    Scanner                      // nil: none
 	base    map[string][]byte            // the binary's packs
 	current atomic.Pointer[editionTable] // replaced whole when an edition is published
 }
@@ -71,7 +77,7 @@ func New(c Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{db: c.DB, people: c.Identity, zones: c.Zones, accept: c.AcceptUnverified, clocks: c.Clocks, base: c.Packs}
+	s := &Service{db: c.DB, people: c.Identity, zones: c.Zones, accept: c.AcceptUnverified, clocks: c.Clocks, vault: c.Vault, scan: c.Scan, base: c.Packs}
 	s.current.Store(&editionTable{sets: []*RuleSet{rules}})
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -197,7 +203,18 @@ func (s *Service) EnterClaim(ctx context.Context, actor identity.Actor, r ClaimR
 
 // AttachEvidence keeps a file as it is, with its SHA-256, beside a credential.
 func (s *Service) AttachEvidence(ctx context.Context, actor identity.Actor, id CredentialID, f EvidenceFile) ([32]byte, error) {
-	media, sum, err := inspect(f)
+	// Who may not attach does not get to send a file first.
+	err := s.db.Read(ctx, actor.Scope(), func(tx *audit.Tx) error {
+		if system(actor) {
+			return nil
+		}
+		return s.mayKnow(ctx, tx, actor, id)
+	})
+	if err != nil {
+		return [32]byte{}, err
+	}
+	k, err := s.keep(ctx, f)
+	sum := k.sum
 	if err != nil {
 		return sum, err
 	}
@@ -213,7 +230,7 @@ func (s *Service) AttachEvidence(ctx context.Context, actor identity.Actor, id C
 		if at.IsZero() {
 			at = tx.Now()
 		}
-		if err := insertEvidence(ctx, tx, id, actor.Person, sum, media, f, at); err != nil {
+		if err := attach(ctx, tx, id, actor.Person, k, f.Source, at, ""); err != nil {
 			return err
 		}
 		ev := actor.Event("credential.evidence_attached")
@@ -334,6 +351,11 @@ func (s *Service) decide(ctx context.Context, actor identity.Actor, id Verificat
 		}
 		if v.evidence == nil {
 			return ErrEvidenceMissing
+		}
+		if f, err := selectEvidence(ctx, tx, [32]byte(v.evidence)); err != nil {
+			return err
+		} else if f.fault != "" {
+			return ErrEvidenceAltered
 		}
 		if tx.Now().Sub(v.askedAt) > s.clocks.AnswerAge {
 			return ErrAnswerOld

@@ -5,11 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
-	"github.com/gabriel-vasile/mimetype"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/consilium-health/consilium/credentialing/audit"
@@ -44,22 +41,6 @@ func text(s *string) string {
 		return ""
 	}
 	return *s
-}
-
-// inspect tells the kind and hash of a file of evidence.
-func inspect(f EvidenceFile) (string, [32]byte, error) {
-	sum := sha256.Sum256(f.Bytes)
-	if len(f.Bytes) == 0 || len(f.Bytes) > MaxEvidence {
-		return "", sum, ErrEvidenceType
-	}
-	if f.Source == "" {
-		return "", sum, &Invalid{"source"}
-	}
-	media, _, _ := strings.Cut(mimetype.Detect(f.Bytes).String(), ";")
-	if !slices.Contains(evidenceTypes, media) {
-		return media, sum, ErrEvidenceType
-	}
-	return media, sum, nil
 }
 
 // registerEdition keeps a pack's content; fresh tells whether it was new.
@@ -128,6 +109,11 @@ func insertCredential(ctx context.Context, tx *audit.Tx, id CredentialID, by ide
 }
 
 func insertClaim(ctx context.Context, tx *audit.Tx, credential CredentialID, by identity.PersonID, c Claim) (ClaimID, error) {
+	return insertClaimBy(ctx, tx, credential, by, c, "")
+}
+
+// insertClaimBy is insertClaim; link is named where it came by an upload link.
+func insertClaimBy(ctx context.Context, tx *audit.Tx, credential CredentialID, by identity.PersonID, c Claim, link UploadLinkID) (ClaimID, error) {
 	content, err := json.Marshal(c)
 	if err != nil {
 		return "", err
@@ -142,10 +128,10 @@ func insertClaim(ctx context.Context, tx *audit.Tx, credential CredentialID, by 
 	}
 	id := ClaimID(newID())
 	_, err = tx.Exec(ctx, `
-		insert into credential_claim (id, credential_id, content, entered_by, known)
+		insert into credential_claim (id, credential_id, content, entered_by, known, link_id)
 		values (@id, @credential, @content, @by, tstzrange(greatest(@now,
-			(select max(upper(known)) from credential_claim where credential_id = @credential)), null))`,
-		pgx.StrictNamedArgs{"id": string(id), "credential": string(credential), "content": content, "by": null(by), "now": tx.Now()})
+			(select max(upper(known)) from credential_claim where credential_id = @credential)), null), @link)`,
+		pgx.StrictNamedArgs{"id": string(id), "credential": string(credential), "content": content, "by": null(by), "now": tx.Now(), "link": null(link)})
 	return id, mapped("enter claim", err)
 }
 
@@ -173,29 +159,6 @@ func lockCredential(ctx context.Context, tx *audit.Tx, id CredentialID) (credent
 		return c, mapped("lock credential", err)
 	}
 	return c, json.Unmarshal(content, &c.content)
-}
-
-func insertEvidence(ctx context.Context, tx *audit.Tx, credential CredentialID, by identity.PersonID, sum [32]byte, media string, f EvidenceFile, at time.Time) error {
-	_, err := tx.Exec(ctx, `
-		insert into evidence (sha256, media_type, bytes_ref, size)
-		values (@sha256, @media, 'database', @size)
-		on conflict (sha256) do nothing`,
-		pgx.StrictNamedArgs{"sha256": sum[:], "media": media, "size": len(f.Bytes)})
-	if err != nil {
-		return mapped("keep evidence", err)
-	}
-	_, err = tx.Exec(ctx, `
-		insert into evidence_bytes (sha256, bytes)
-		values (@sha256, @bytes)
-		on conflict (sha256) do nothing`, pgx.StrictNamedArgs{"sha256": sum[:], "bytes": f.Bytes})
-	if err != nil {
-		return mapped("keep evidence", err)
-	}
-	_, err = tx.Exec(ctx, `
-		insert into credential_evidence (id, credential_id, sha256, source, captured_at, captured_by, recorded_at)
-		values (@id, @credential, @sha256, @source, @at, @by, @now)`,
-		pgx.StrictNamedArgs{"id": newID(), "credential": string(credential), "sha256": sum[:], "source": f.Source, "at": at, "by": null(by), "now": tx.Now()})
-	return mapped("attach evidence", err)
 }
 
 // verificationRow is the current version of a verification.

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/consilium-health/consilium/credentialing"
 	"github.com/consilium-health/consilium/credentialing/identity"
+	"github.com/consilium-health/consilium/sessions/workspace"
 	"github.com/consilium-health/consilium/web/i18n"
 	"github.com/consilium-health/consilium/web/pages"
 )
@@ -29,17 +31,15 @@ func (s *Server) attachEvidence(w http.ResponseWriter, r *http.Request) error {
 			return fmt.Errorf("open upload: %w", err)
 		}
 		defer body.Close()
-		if file.Bytes, err = io.ReadAll(io.LimitReader(body, credentialing.MaxEvidence+1)); err != nil {
-			return fmt.Errorf("read upload: %w", err)
-		}
+		file.Content = body
 	}
 	if f.OK() {
 		_, err := s.d.Credentialing.AttachEvidence(r.Context(), actorOf(r), credentialing.CredentialID(r.PathValue("credential")), file)
 		if err == nil {
 			return s.done(w, r, "/credentials/"+r.PathValue("credential"), pages.LevelOK, i18n.OfficerFlashEvidence)
 		}
-		if errors.Is(err, credentialing.ErrEvidenceType) {
-			f.Fail("file", i18n.ErrorEvidenceType)
+		if id, ok := fileFault(err); ok {
+			f.Fail("file", id)
 		} else if err := s.failForm(&f, err); err != nil {
 			return fmt.Errorf("attach evidence: %w", err)
 		}
@@ -50,16 +50,37 @@ func (s *Server) attachEvidence(w http.ResponseWriter, r *http.Request) error {
 // openEvidence sends a file as it was kept. It is never shown inside a page of ours:
 // the browser saves it, and a policy of its own lets nothing in it run.
 func (s *Server) openEvidence(w http.ResponseWriter, r *http.Request) error {
-	media, data, err := s.d.Credentialing.OpenEvidence(r.Context(), actorOf(r), credentialing.CredentialID(r.PathValue("credential")), r.PathValue("sha256"))
+	file, err := s.d.Credentialing.OpenEvidence(r.Context(), actorOf(r), credentialing.CredentialID(r.PathValue("credential")), r.PathValue("sha256"))
 	if err != nil {
 		return fmt.Errorf("open evidence: %w", err)
 	}
+	defer file.Close()
 	h := w.Header()
-	h.Set("Content-Type", media)
-	h.Set("Content-Disposition", `attachment; filename="evidence-`+r.PathValue("sha256")[:12]+extension(media)+`"`)
+	h.Set("Content-Type", file.Media)
+	h.Set("Content-Length", strconv.FormatInt(file.Size, 10))
+	h.Set("Content-Disposition", `attachment; filename="evidence-`+r.PathValue("sha256")[:12]+extension(file.Media)+`"`)
 	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
-	_, _ = w.Write(data)
+	_, _ = io.Copy(w, file) // it was read through before; who went away misses nothing
 	return nil
+}
+
+// fileFault is the sentence of a file that is not taken.
+func fileFault(err error) (i18n.ID, bool) {
+	switch {
+	case errors.Is(err, credentialing.ErrEvidenceEmpty):
+		return i18n.UploadErrorEmpty, true
+	case errors.Is(err, credentialing.ErrEvidenceLarge):
+		return i18n.UploadErrorLarge, true
+	case errors.Is(err, credentialing.ErrEvidenceType):
+		return i18n.UploadErrorType, true
+	case errors.Is(err, credentialing.ErrEvidenceErased):
+		return i18n.UploadErrorErased, true
+	case errors.Is(err, workspace.ErrMalware):
+		return i18n.CaseErrorMalware, true
+	case errors.Is(err, workspace.ErrNoScanner):
+		return i18n.UploadErrorScanner, true
+	}
+	return "", false
 }
 
 func extension(media string) string {
@@ -218,9 +239,16 @@ func (s *Server) showCredential(w http.ResponseWriter, r *http.Request, status i
 	}
 	p.Methods, p.Results, p.Statuses = options(l, "officer.method.", methods...), options(l, "officer.result.", results...), options(l, "officer.status.", statuses...)
 	for _, e := range c.Evidence {
-		p.Evidence = append(p.Evidence, pages.EvidenceRow{Href: "/credentials/" + string(c.ID) + "/evidence/" + e.SHA256, Media: e.MediaType, Size: e.Size,
+		source, fault := e.Source, e.Fault
+		if e.ByLink {
+			source = l.T(i18n.UploadByLink)
+		}
+		if e.Erased {
+			fault = "erased"
+		}
+		p.Evidence = append(p.Evidence, pages.EvidenceRow{ByLink: e.ByLink, Fault: fault, Href: "/credentials/" + string(c.ID) + "/evidence/" + e.SHA256, Media: e.MediaType, Size: e.Size,
 			Source: e.Source, At: e.CapturedAt, SHA256: e.SHA256})
-		p.Files = append(p.Files, pages.Option{Value: e.SHA256, Text: e.Source + " (" + e.SHA256[:12] + ")"})
+		p.Files = append(p.Files, pages.Option{Value: e.SHA256, Text: source + " (" + e.SHA256[:12] + ")"})
 	}
 	if p.MayVerify {
 		p.Form.Prefill("status", string(credentialing.StatusActive))
@@ -252,6 +280,9 @@ func (s *Server) showCredential(w http.ResponseWriter, r *http.Request, status i
 			row.Level = pages.LevelBad
 		}
 		p.History = append(p.History, row)
+	}
+	if p.Links, err = s.uploadLinks(r, c.ID); err != nil {
+		return err
 	}
 	title := l.T(kindID(c.Kind))
 	if c.Jurisdiction != "" {

@@ -102,9 +102,9 @@ func kindID(k credentialing.Kind) i18n.ID { return i18n.ID("officer.kind." + str
 
 func officerTask(q credentialing.QueueItem, names map[identity.PersonID]string) pages.OfficerTask {
 	t := pages.OfficerTask{Task: i18n.ID("officer.task." + q.Task), Level: pages.LevelInfo, Person: names[q.Person], Place: q.Jurisdiction,
-		Number: q.Number, Since: q.Since, Blocked: q.Blocked}
+		Number: q.Number, Since: q.Since, Blocked: q.Blocked, ByLink: q.ByLink}
 	switch q.Task {
-	case credentialing.TaskMatch, credentialing.TaskOverdue:
+	case credentialing.TaskMatch, credentialing.TaskEvidence, credentialing.TaskOverdue:
 		t.Level = pages.LevelBad
 	case credentialing.TaskExpiring, credentialing.TaskCheckList, credentialing.TaskReview, credentialing.TaskPack:
 		t.Level = pages.LevelWarn

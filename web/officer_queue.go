@@ -34,7 +34,7 @@ func endsWithin(over, days int) func(credentialing.QueueItem, time.Time) bool {
 
 var queueShows = []queueShow{
 	{"verify", ofTasks(credentialing.TaskVerify, credentialing.TaskApprove, credentialing.TaskReview, credentialing.TaskReinstate), 0},
-	{"overdue", ofTasks(credentialing.TaskOverdue, credentialing.TaskCheckList, credentialing.TaskPack, credentialing.TaskMatch), 0},
+	{"overdue", ofTasks(credentialing.TaskOverdue, credentialing.TaskCheckList, credentialing.TaskPack, credentialing.TaskMatch, credentialing.TaskEvidence), 0},
 	{"7", endsWithin(-36500, 7), 7},
 	{"30", endsWithin(7, 30), 30},
 	{"90", endsWithin(30, 90), 90},

@@ -37,6 +37,7 @@ func (s *Server) routes() []route {
 		s.roomRoutes(),
 		s.feedRoutes(),
 		s.officerRoutes(),
+		s.uploadRoutes(),
 		s.recordRoutes(),
 	)
 }

@@ -278,7 +278,7 @@ func (a *app) startJobs(ctx context.Context) error {
 		}
 		sender = smtp
 	}
-	worker, err := mail.NewWorker(mail.Config{People: a.identity, Invitations: a.scheduling, Sender: sender, Origin: a.cfg.Origin, Clock: a.db.Now})
+	worker, err := mail.NewWorker(mail.Config{People: a.identity, Invitations: a.scheduling, Uploads: a.credentialing, Sender: sender, Origin: a.cfg.Origin, Clock: a.db.Now})
 	if err != nil {
 		return err
 	}

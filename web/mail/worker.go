@@ -10,6 +10,7 @@ import (
 
 	"github.com/riverqueue/river"
 
+	"github.com/consilium-health/consilium/credentialing"
 	"github.com/consilium-health/consilium/credentialing/identity"
 	"github.com/consilium-health/consilium/scheduling"
 	"github.com/consilium-health/consilium/web/i18n"
@@ -28,6 +29,14 @@ type Invitations interface {
 }
 
 var _ Invitations = (*scheduling.Service)(nil)
+
+// Uploads makes links by which a holder sends a renewed document. It may be asked again:
+// each is another link, and the older stay good.
+type Uploads interface {
+	IssueUploadLink(ctx context.Context, actor identity.Actor, id credentialing.CredentialID, person identity.PersonID) (token string, err error)
+}
+
+var _ Uploads = (*credentialing.Service)(nil)
 
 // Sender hands a message over. It may be called again with the same Key, after a
 // failure or a lost answer; the reader should then see one message where the medium
@@ -61,6 +70,7 @@ type Attachment struct {
 type Config struct {
 	People      People
 	Invitations Invitations
+	Uploads     Uploads // nil: mails about credentials lead to the signed-in page
 	Sender      Sender
 	Origin      string // address people open, without a slash at the end
 	Clock       func() time.Time
@@ -93,7 +103,7 @@ func NewWorker(c Config) (*Worker, error) {
 // not told, and the job is not tried again.
 func (w *Worker) Work(ctx context.Context, job *river.Job[TellArgs]) error {
 	m, err := w.write(ctx, job.Args)
-	if errors.Is(err, identity.ErrNotFound) || errors.Is(err, scheduling.ErrNotFound) {
+	if errors.Is(err, identity.ErrNotFound) || errors.Is(err, scheduling.ErrNotFound) || errors.Is(err, credentialing.ErrNotFound) {
 		return river.JobCancel(fmt.Errorf("tell of leaf %d: %w", job.Args.Leaf, err))
 	}
 	if err != nil {
@@ -128,6 +138,9 @@ func (w *Worker) write(ctx context.Context, a TellArgs) (Message, error) {
 	if a.Objects["presence"] != "" && presenceTexts[a.Act] != (text{}) {
 		return w.presence(ctx, m, a)
 	}
+	if uploadActs[a.Act] && w.c.Uploads != nil {
+		return w.renewal(ctx, m, a)
+	}
 	t := texts[a.Act]
 	if t == (text{}) {
 		t = text{i18n.MailNewsSubject, i18n.MailNewsBody}
@@ -142,7 +155,7 @@ func (w *Worker) write(ctx context.Context, a TellArgs) (Message, error) {
 		link = w.c.Origin + "/appointments/" + a.Objects["appointment"]
 	case a.Objects["case"] != "":
 		link = w.c.Origin + "/cases/" + a.Objects["case"]
-	case a.Act == "credential.expiring":
+	case uploadActs[a.Act]:
 		link = w.c.Origin + "/credentials/" + a.Objects["credential"]
 	case a.Objects["appointment"] != "":
 		link = w.c.Origin + "/appointments/" + a.Objects["appointment"]
@@ -165,7 +178,8 @@ var texts = map[string]text{
 	"interpreter.exhausted": {i18n.MailLadderExhaustedSubject, i18n.MailLadderExhaustedBody},
 	"interpreter.short":     {i18n.MailLadderShortSubject, i18n.MailLadderShortBody},
 
-	"credential.expiring": {i18n.MailExpiringSubject, i18n.MailExpiringBody},
+	"credential.upload_asked": {i18n.MailUploadAskedSubject, i18n.MailUploadAskedBody},
+	"credential.expiring":     {i18n.MailExpiringSubject, i18n.MailExpiringBody},
 
 	"case.assigned":     {i18n.MailAssignedSubject, i18n.MailAssignedBody},
 	"case.message":      {i18n.MailMessageSubject, i18n.MailMessageBody},
