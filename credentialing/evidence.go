@@ -249,7 +249,19 @@ func (s *Service) OpenEvidence(ctx context.Context, actor identity.Actor, id Cre
 }
 
 // open reads the bytes of evidence as they are stored.
-func (s *Service) open(ctx context.Context, f evidenceRow) (io.ReadCloser, error) {
+func (s *Service) open(ctx context.Context, f evidenceRow) (r io.ReadCloser, err error) {
+	if f.erased || f.ref == inVault {
+		return s.openIn(ctx, nil, f)
+	}
+	err = s.db.Read(ctx, audit.Scope{}, func(tx *audit.Tx) error {
+		r, err = s.openIn(ctx, tx, f)
+		return err
+	})
+	return r, err
+}
+
+// openIn is open within a transaction; what is in the vault needs none.
+func (s *Service) openIn(ctx context.Context, tx *audit.Tx, f evidenceRow) (io.ReadCloser, error) {
 	if f.erased {
 		return nil, ErrEvidenceErased
 	}
@@ -263,11 +275,7 @@ func (s *Service) open(ctx context.Context, f evidenceRow) (io.ReadCloser, error
 		}
 		return r, err
 	}
-	var data []byte
-	err := s.db.Read(ctx, audit.Scope{}, func(tx *audit.Tx) (err error) {
-		data, err = selectBytes(ctx, tx, f.sum)
-		return err
-	})
+	data, err := selectBytes(ctx, tx, f.sum)
 	if errors.Is(err, ErrNotFound) {
 		return nil, ErrEvidenceLost
 	}

@@ -1,6 +1,7 @@
 package credentialing
 
 import (
+	"bytes"
 	"io"
 	"testing"
 
@@ -37,4 +38,16 @@ func StoreVectors(t *testing.T, s *Service, db *audit.DB, r io.Reader, person id
 		t.Fatal(err)
 	}
 	return out
+}
+
+// ParseRegistry reads a file that fits into memory.
+func ParseRegistry(data []byte) (format string, rows []RegistryRow, bad []RowError, err error) {
+	f, err := ReadRegistry(bytes.NewReader(data), EncodingDetect, func(r RegistryRow) error {
+		rows = append(rows, r)
+		return nil
+	})
+	if err != nil {
+		return f.Format, nil, nil, err
+	}
+	return f.Format, rows, f.Errors, nil
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/consilium-health/consilium/credentialing/identity"
@@ -12,18 +13,19 @@ import (
 // ImportID is a UUIDv7.
 type ImportID string
 
-// MaxImport is the largest registry file: 32 MB are some 200 000 rows, more than the
-// largest board of the starter packs licenses.
-const MaxImport = 32 << 20
+// MaxImport is the largest registry file: 200 MB are more than a million rows, a whole
+// country's register.
+const MaxImport = 200 << 20
 
 // importMapping is the version of how a file's fields are read. It is kept with each
 // file and rises when the same bytes would mean something else.
 const importMapping = "registry/1"
 
 var (
-	// ErrEncoding means that a registry file is not UTF-8. Guessing another encoding
-	// would change names and numbers silently.
-	ErrEncoding = errors.New("credentialing: the file is not UTF-8")
+	// ErrEncoding means that a file is not in UTF-8, or not in the encoding that it is
+	// said to be in. Guessing would change names and numbers silently. Of a registry file
+	// the error is a *RowError that says where.
+	ErrEncoding = errors.New("credentialing: the file is in another encoding")
 	// ErrImportFormat means that a file is neither CSV with the columns that are known
 	// nor a JSON list of objects. The error returned is a *RowError that says where.
 	ErrImportFormat = errors.New("credentialing: not a registry file")
@@ -59,8 +61,14 @@ func (e *RowError) Error() string {
 	return fmt.Sprintf("credentialing: row %d, field %q: %s", e.Row, e.Field, e.Reason)
 }
 
-// Is makes a *RowError of a whole file an ErrImportFormat.
-func (e *RowError) Is(target error) bool { return target == ErrImportFormat && e.Row == 0 }
+// Is makes a *RowError about bytes an ErrEncoding, and one that is returned as an error
+// about anything else an ErrImportFormat.
+func (e *RowError) Is(target error) bool {
+	if e.Reason == RowEncoding {
+		return target == ErrEncoding
+	}
+	return target == ErrImportFormat
+}
 
 // The reasons of a RowError: the last part of their message ids.
 const (
@@ -83,11 +91,14 @@ const (
 	RowAmbiguous   = "ambiguous"
 	RowOtherPlace  = "other_place"
 	RowOwn         = "own"
+	RowEncoding    = "encoding"
+	RowTooMany     = "too_many"
 )
 
 // RowReasons are all reasons: the catalogues must have them.
 var RowReasons = []string{RowRequired, RowKind, RowStatus, RowPlace, RowDate, RowEnds, RowTwice, RowTooLong, RowControl, RowActivity, RowColumns,
-	RowColumn, RowColumnTwice, RowSyntax, RowNotText, RowEmpty, RowAmbiguous, RowOtherPlace, RowOwn}
+	RowColumn, RowColumnTwice, RowSyntax, RowNotText, RowEmpty, RowAmbiguous, RowOtherPlace, RowOwn,
+	RowEncoding, RowTooMany}
 
 // Outcome is what a row of a file does to the record.
 type Outcome string
@@ -123,6 +134,7 @@ type Import struct {
 	ID         ImportID
 	Source     string
 	Format     string // csv, json
+	Encoding   Encoding
 	Mapping    string
 	SHA256     [sha256.Size]byte
 	Size       int64
@@ -131,9 +143,18 @@ type Import struct {
 	AppliedBy  identity.PersonID // "" if it was not applied
 	AppliedAt  time.Time
 
-	Rows   []PlannedRow // of an applied file as they were applied
-	Errors []RowError
+	// Rows are all that touch something on file, and of those that nobody on file holds
+	// the first and those with a namesake; of an applied file as they were applied.
+	Rows   []PlannedRow
+	Errors []RowError // at most 500
 	Counts map[Outcome]int
+}
+
+// ImportFile is a registry file on its way in.
+type ImportFile struct {
+	Source   string
+	Encoding Encoding // as somebody says it is; EncodingDetect takes UTF-8 and UTF-16
+	Content  io.ReadSeeker
 }
 
 // Applied tells whether the file was applied.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -18,60 +19,59 @@ import (
 // ReceiveImport keeps a registry file as it came, with its SHA-256, and says what
 // applying it would do. The same file of the same source again is the same import,
 // applied or not. A file in another encoding or without the known columns is refused
-// and not kept.
-func (s *Service) ReceiveImport(ctx context.Context, actor identity.Actor, source string, data []byte) (ImportID, error) {
+// and not kept. The file is read in pieces, three times; it is never held whole.
+func (s *Service) ReceiveImport(ctx context.Context, actor identity.Actor, f ImportFile) (ImportID, error) {
 	if !officer(actor) && !system(actor) {
 		return "", ErrForbidden
 	}
-	if source == "" {
+	if f.Source == "" {
 		return "", &Invalid{"source"}
 	}
-	format, _, _, err := ParseRegistry(data)
+	k, err := weigh(f.Content, MaxImport)
+	switch {
+	case errors.Is(err, ErrEvidenceEmpty):
+		return "", &RowError{0, "", RowEmpty}
+	case errors.Is(err, ErrEvidenceLarge):
+		return "", &RowError{0, "", RowTooMany}
+	case err != nil:
+		return "", err
+	}
+	if err := rewind(f.Content); err != nil {
+		return "", err
+	}
+	read, err := ReadRegistry(f.Content, f.Encoding, func(RegistryRow) error { return ctx.Err() })
 	if err != nil {
 		return "", err
 	}
-	media := map[string]string{"csv": "text/csv", "json": "application/json"}[format]
-	sum := sha256.Sum256(data)
+	k.media = map[string]string{"csv": "text/csv", "json": "application/json"}[read.Format]
+	if k, err = s.store(ctx, k, f.Content); err != nil {
+		return "", err
+	}
 	id := ImportID(newID())
 	err = s.db.Write(ctx, actor.Scope(), func(tx *audit.Tx) error {
-		if err := keepBytes(ctx, tx, sum, media, data); err != nil {
+		if err := insertKept(ctx, tx, k); err != nil {
 			return err
 		}
+		args := pgx.StrictNamedArgs{"id": string(id), "source": f.Source, "format": read.Format, "mapping": importMapping, "sha256": k.sum[:],
+			"by": null(actor.Person), "now": tx.Now(), "encoding": string(read.Encoding)}
 		tag, err := tx.Exec(ctx, `
-			insert into registry_import (id, source, format, mapping, sha256, received_by, received_at)
-			values (@id, @source, @format, @mapping, @sha256, @by, @now)
-			on conflict on constraint registry_import_once do nothing`,
-			pgx.StrictNamedArgs{"id": string(id), "source": source, "format": format, "mapping": importMapping, "sha256": sum[:],
-				"by": null(actor.Person), "now": tx.Now()})
+			insert into registry_import (id, source, format, mapping, sha256, received_by, received_at, encoding)
+			values (@id, @source, @format, @mapping, @sha256, @by, @now, @encoding)
+			on conflict on constraint registry_import_once do nothing`, args)
 		if err != nil {
 			return mapped("receive file", err)
 		}
 		if tag.RowsAffected() == 0 {
-			return mapped("find file", tx.QueryRow(ctx, `select id from registry_import where source = $1 and sha256 = $2`, source, sum[:]).Scan(&id))
+			return mapped("find file", tx.QueryRow(ctx, `select id from registry_import where source = $1 and sha256 = $2 and encoding = $3`,
+				f.Source, k.sum[:], string(read.Encoding)).Scan(&id))
 		}
 		ev := actor.Event("registry.received")
 		ev.Objects = map[string]string{"import": string(id)}
-		ev.Hashes = map[string]string{"file": fmt.Sprintf("%x", sum)}
+		ev.Hashes = map[string]string{"file": fmt.Sprintf("%x", k.sum)}
 		tx.Append(ev)
 		return nil
 	})
 	return id, err
-}
-
-// keepBytes keeps a file of any size that its caller allows.
-func keepBytes(ctx context.Context, tx *audit.Tx, sum [32]byte, media string, data []byte) error {
-	_, err := tx.Exec(ctx, `
-		insert into evidence (sha256, media_type, bytes_ref, size)
-		values (@sha256, @media, 'database', @size)
-		on conflict (sha256) do nothing`, pgx.StrictNamedArgs{"sha256": sum[:], "media": media, "size": len(data)})
-	if err != nil {
-		return mapped("keep file", err)
-	}
-	_, err = tx.Exec(ctx, `
-		insert into evidence_bytes (sha256, bytes)
-		values (@sha256, @bytes)
-		on conflict (sha256) do nothing`, pgx.StrictNamedArgs{"sha256": sum[:], "bytes": data})
-	return mapped("keep file", err)
 }
 
 // Imports are the registry files, the last first, without their rows.
@@ -92,7 +92,7 @@ func (s *Service) Imports(ctx context.Context, actor identity.Actor) ([]Import, 
 }
 
 const importSQL = `
-	select i.id, i.source, i.format, i.mapping, i.sha256, e.size, i.received_by, i.received_at, a.applied_by, a.applied_at
+	select i.id, i.source, i.format, i.encoding, i.mapping, i.sha256, e.size, i.received_by, i.received_at, a.applied_by, a.applied_at, a.counts
 	from registry_import i
 	join evidence e on e.sha256 = i.sha256
 	left join registry_application a on a.import_id = i.id`
@@ -102,7 +102,11 @@ func scanImport(row pgx.CollectableRow) (Import, error) {
 	var sum []byte
 	var by, applied *string
 	var at *time.Time
-	err := row.Scan(&i.ID, &i.Source, &i.Format, &i.Mapping, &sum, &i.Size, &by, &i.ReceivedAt, &applied, &at)
+	var counts []byte
+	err := row.Scan(&i.ID, &i.Source, &i.Format, &i.Encoding, &i.Mapping, &sum, &i.Size, &by, &i.ReceivedAt, &applied, &at, &counts)
+	if err == nil && counts != nil {
+		err = json.Unmarshal(counts, &i.Counts)
+	}
 	copy(i.SHA256[:], sum)
 	i.ReceivedBy, i.AppliedBy, i.ReceivedAt, i.AppliedAt = identity.PersonID(text(by)), identity.PersonID(text(applied)), i.ReceivedAt.UTC(), orZero(at)
 	return i, err
@@ -139,9 +143,11 @@ func (s *Service) preview(ctx context.Context, tx *audit.Tx, actor identity.Acto
 	if err != nil {
 		return Import{}, err
 	}
-	i.Counts = map[Outcome]int{}
-	for _, r := range i.Rows {
-		i.Counts[r.Outcome]++
+	if i.Counts == nil { // of a file that was applied before outcomes were counted
+		i.Counts = map[Outcome]int{}
+		for _, r := range i.Rows {
+			i.Counts[r.Outcome]++
+		}
 	}
 	slices.SortStableFunc(i.Rows, func(a, b PlannedRow) int {
 		if x, y := slices.Index(Outcomes, a.Outcome), slices.Index(Outcomes, b.Outcome); x != y {
@@ -152,39 +158,136 @@ func (s *Service) preview(ctx context.Context, tx *audit.Tx, actor identity.Acto
 	return i, nil
 }
 
+// Rows are matched with the record in batches; of those that match nobody, so many are
+// kept to be seen.
+const (
+	importBatch    = 2000
+	shownUnmatched = 200
+	shownNamesakes = 1000
+)
+
+// planImport reads the file through once more and says what each row does. What it
+// keeps grows with the record, not with the file.
 func (s *Service) planImport(ctx context.Context, tx *audit.Tx, actor identity.Actor, i *Import) error {
-	var data []byte
-	if err := tx.QueryRow(ctx, `select bytes from evidence_bytes where sha256 = $1`, i.SHA256[:]).Scan(&data); err != nil {
-		return mapped("read file", err)
-	}
-	_, rows, bad, err := ParseRegistry(data)
+	f, err := selectEvidence(ctx, tx, i.SHA256)
 	if err != nil {
 		return err
 	}
-	i.Errors = bad
-	have, err := selectOnRecord(ctx, tx, rows)
+	r, err := s.openIn(ctx, tx, f)
+	if err != nil {
+		return fmt.Errorf("registry file: %w", err)
+	}
+	defer r.Close()
+	p := planner{tx: tx, actor: actor.Person, i: i, issuers: map[string]bool{}, named: map[string]bool{}}
+	i.Counts = map[Outcome]int{}
+	if err := p.knownIssuers(ctx); err != nil {
+		return err
+	}
+	sum := sha256.New()
+	whole := io.TeeReader(r, sum)
+	file, err := ReadRegistry(whole, i.Encoding, func(row RegistryRow) error {
+		p.batch = append(p.batch, row)
+		if len(p.batch) < importBatch {
+			return nil
+		}
+		return p.flush(ctx)
+	})
+	if err != nil {
+		return fmt.Errorf("registry file: %w", err)
+	}
+	if err := p.flush(ctx); err != nil {
+		return err
+	}
+	if _, err := io.Copy(io.Discard, whole); err != nil {
+		return fmt.Errorf("registry file: %w", err)
+	}
+	if [32]byte(sum.Sum(nil)) != i.SHA256 {
+		return fmt.Errorf("registry file: %w", ErrEvidenceAltered)
+	}
+	i.Errors = append(file.Errors, i.Errors...)
+	slices.SortStableFunc(i.Errors, func(a, b RowError) int { return a.Row - b.Row })
+	absent, err := selectAbsent(ctx, tx, p.issuers, p.named)
+	i.Rows = append(i.Rows, absent...)
+	if len(absent) > 0 {
+		i.Counts[OutcomeAbsent] = len(absent)
+	}
+	return err
+}
+
+// planner matches the rows of a file with the record as they come.
+type planner struct {
+	tx        *audit.Tx
+	actor     identity.PersonID
+	i         *Import
+	batch     []RegistryRow
+	onFile    map[string]bool // kinds and issuers of what is on file
+	issuers   map[string]bool // of them those that the file has
+	named     map[string]bool // what is on file and in the file
+	unmatched int             // kept
+	namesakes int             // kept
+}
+
+func (p *planner) knownIssuers(ctx context.Context) error {
+	rows, err := p.tx.Query(ctx, `select distinct kind, issuer from credential`)
+	if err != nil {
+		return mapped("list issuers", err)
+	}
+	p.onFile = map[string]bool{}
+	var kind, issuer string
+	_, err = pgx.ForEachRow(rows, []any{&kind, &issuer}, func() error {
+		p.onFile[kind+"\x00"+issuer] = true
+		return nil
+	})
+	return mapped("list issuers", err)
+}
+
+func (p *planner) flush(ctx context.Context) error {
+	if err := ctx.Err(); err != nil || len(p.batch) == 0 {
+		return err
+	}
+	have, err := selectOnRecord(ctx, p.tx, p.batch)
 	if err != nil {
 		return err
 	}
-	named := map[string]bool{}
-	issuers := map[string]bool{}
-	for _, r := range rows {
+	var strangers []PlannedRow
+	for _, r := range p.batch {
+		if of := string(r.Kind) + "\x00" + r.Issuer; p.onFile[of] {
+			p.issuers[of] = true
+		}
 		key := rowKey(r.Kind, r.Issuer, r.Number)
-		named[key], issuers[string(r.Kind)+"\x00"+r.Issuer] = true, true
-		p, problem := planRow(r, have[key], actor.Person)
-		if problem != nil {
-			i.Errors = append(i.Errors, *problem)
+		if len(have[key]) > 0 {
+			p.named[key] = true
+		}
+		row, problem := planRow(r, have[key], p.actor)
+		switch {
+		case problem != nil:
+			if len(p.i.Errors) < maxRowErrors {
+				p.i.Errors = append(p.i.Errors, *problem)
+			}
+			continue
+		case row.Outcome == OutcomeUnmatched:
+			strangers = append(strangers, row)
+		default:
+			p.i.Rows = append(p.i.Rows, row)
+		}
+		p.i.Counts[row.Outcome]++
+	}
+	p.batch = p.batch[:0]
+	if err := lookTwice(ctx, p.tx, strangers); err != nil {
+		return err
+	}
+	for _, row := range strangers {
+		switch {
+		case row.Namesake != "" && p.namesakes < shownNamesakes:
+			p.namesakes++
+		case p.unmatched < shownUnmatched:
+			p.unmatched++
+		default:
 			continue
 		}
-		i.Rows = append(i.Rows, p)
+		p.i.Rows = append(p.i.Rows, row)
 	}
-	slices.SortStableFunc(i.Errors, func(a, b RowError) int { return a.Row - b.Row })
-	if err := lookTwice(ctx, tx, i.Rows); err != nil {
-		return err
-	}
-	absent, err := selectAbsent(ctx, tx, issuers, named)
-	i.Rows = append(i.Rows, absent...)
-	return err
+	return nil
 }
 
 func rowKey(k Kind, issuer, number string) string {
@@ -341,8 +444,12 @@ func (s *Service) ApplyImport(ctx context.Context, actor identity.Actor, id Impo
 				return ErrStale
 			}
 		}
-		_, err = tx.Exec(ctx, `insert into registry_application (import_id, applied_by, applied_at) values ($1, $2, $3)`,
-			string(id), null(actor.Person), tx.Now())
+		counts, err := json.Marshal(i.Counts)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `insert into registry_application (import_id, applied_by, applied_at, counts) values ($1, $2, $3, $4)`,
+			string(id), null(actor.Person), tx.Now(), counts)
 		if err != nil {
 			return mapped("apply file", err)
 		}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/consilium-health/consilium/credentialing"
 	"github.com/consilium-health/consilium/credentialing/identity"
@@ -26,7 +27,7 @@ func (s *Server) showImports(w http.ResponseWriter, r *http.Request, status int,
 	if err != nil {
 		return fmt.Errorf("registry files: %w", err)
 	}
-	p := pages.ImportsPage{Form: f}
+	p := pages.ImportsPage{Form: f, Encodings: encodingNames()}
 	for _, i := range list {
 		p.Files = append(p.Files, pages.ImportFile{Href: "/credentials/imports/" + string(i.ID), Source: i.Source, Received: i.ReceivedAt, Applied: i.AppliedAt})
 	}
@@ -61,23 +62,36 @@ func (s *Server) receiveImport(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	source := f.Require(localizer(r), "source", i18n.OfficerSource, 200)
-	data, err := s.uploaded(r, &f, "file", i18n.OfficerFile, credentialing.MaxImport)
-	if err != nil {
-		return err
+	if r.MultipartForm != nil {
+		defer func() { _ = r.MultipartForm.RemoveAll() }()
+	}
+	l := localizer(r)
+	file := credentialing.ImportFile{Source: f.Require(l, "source", i18n.OfficerSource, 200)}
+	if f.Value("encoding") != "" {
+		file.Encoding = credentialing.Encoding(f.Choose(l, "encoding", i18n.ImportsEncoding, encodingNames()...))
+	}
+	if heads := f.Files["file"]; len(heads) == 0 {
+		f.Fail("file", i18n.FormRequired, i18n.V{"Field": l.T(i18n.OfficerFile)})
+	} else {
+		body, err := heads[0].Open() // a large one is on disk
+		if err != nil {
+			return fmt.Errorf("open upload: %w", err)
+		}
+		defer body.Close()
+		file.Content = body
 	}
 	if f.OK() {
-		id, err := s.d.Credentialing.ReceiveImport(r.Context(), actorOf(r), source, data)
+		id, err := s.d.Credentialing.ReceiveImport(r.Context(), actorOf(r), file)
 		if err == nil {
 			http.Redirect(w, r, "/credentials/imports/"+string(id), http.StatusSeeOther)
 			return nil
 		}
 		var row *credentialing.RowError
 		switch {
+		case errors.As(err, &row) && row.Row > 0:
+			f.Fail("file", i18n.ImportsRowRefused, i18n.V{"Row": row.Row, "Problem": rowProblem(l, *row)})
 		case errors.As(err, &row):
 			f.Fail("file", i18n.RecordFileRefused, i18n.V{"Problem": rowProblem(localizer(r), *row)})
-		case errors.Is(err, credentialing.ErrEncoding):
-			f.Fail("file", i18n.ErrorEncoding)
 		default:
 			if err := s.failForm(&f, err); err != nil {
 				return fmt.Errorf("receive a registry file: %w", err)
@@ -85,6 +99,17 @@ func (s *Server) receiveImport(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	return s.showImports(w, r, http.StatusUnprocessableEntity, f)
+}
+
+// encodingNames are the encodings that a form offers, but for finding it out.
+func encodingNames() []string {
+	var out []string
+	for _, e := range credentialing.Encodings {
+		if e != credentialing.EncodingDetect {
+			out = append(out, string(e))
+		}
+	}
+	return out
 }
 
 // rowProblem says what is wrong with a row, or with a file.
@@ -115,7 +140,7 @@ func (s *Server) showImport(w http.ResponseWriter, r *http.Request, status int, 
 		return err
 	}
 	p := pages.ImportPage{Form: f, ID: string(i.ID), SHA256: hex.EncodeToString(i.SHA256[:]), Size: i.Size, Received: i.ReceivedAt, ReceivedBy: names[i.ReceivedBy],
-		Applied: i.AppliedAt, AppliedBy: names[i.AppliedBy]}
+		Applied: i.AppliedAt, AppliedBy: names[i.AppliedBy], Encoding: strings.ToUpper(string(i.Encoding))}
 	for _, e := range i.Errors {
 		p.Errors = append(p.Errors, pages.ImportError{Row: e.Row, Text: rowProblem(l, e)})
 	}
@@ -125,11 +150,14 @@ func (s *Server) showImport(w http.ResponseWriter, r *http.Request, status int, 
 	}
 	for _, row := range i.Rows {
 		if shown[row.Outcome]++; shown[row.Outcome] > shownRows {
-			p.More++
 			continue
 		}
 		p.Rows = append(p.Rows, importRow(row, names))
 	}
+	for _, n := range i.Counts {
+		p.More += n
+	}
+	p.More -= len(p.Rows)
 	if p.Layout, err = s.titled(w, r, i.Source); err != nil {
 		return err
 	}

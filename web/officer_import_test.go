@@ -102,3 +102,24 @@ func TestEveryOutcomeAndReasonOfAFileHasItsWords(t *testing.T) {
 		}
 	}
 }
+
+func TestARegistryFileInAnotherEncodingSaysWhere(t *testing.T) {
+	o := openOffice(t)
+	head := "kind,issuer,number,jurisdiction,status,holder\n"
+	file := head + "licence,Council,1,FR,active,Dr A\nlicence,Council,2,FR,active,Dr Zo\xeb\n"
+	w := o.file(t, "wanjiru", "/credentials/imports", file, url.Values{"source": {"Ordre"}})
+	if w.Code != 422 || !strings.Contains(w.Body.String(), "Row 2:") || !strings.Contains(w.Body.String(), "holder") || !strings.Contains(w.Body.String(), "not readable in the encoding") {
+		t.Errorf("untold: %d\n%s", w.Code, w.Body)
+	}
+	if w := o.file(t, "wanjiru", "/credentials/imports", file, url.Values{"source": {"Ordre"}, "encoding": {"ebcdic"}}); w.Code != 422 {
+		t.Errorf("an encoding that nobody offers: %d", w.Code)
+	}
+	w = o.file(t, "wanjiru", "/credentials/imports", file, url.Values{"source": {"Ordre"}, "encoding": {"iso-8859-1"}})
+	if w.Code != 303 {
+		t.Fatalf("told: %d\n%s", w.Code, w.Body)
+	}
+	if body := get(o, w.Header().Get("Location"), o.as("wanjiru")).Body.String(); !strings.Contains(body, "ISO-8859-1") {
+		t.Error("the preview does not say how the file was read")
+	}
+	o.everyTongue(t, "wanjiru", "/credentials/imports", w.Header().Get("Location"))
+}

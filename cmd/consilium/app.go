@@ -211,18 +211,23 @@ func (a *app) openServices(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if a.credentialing, err = credentialing.New(credentialing.Config{
-		DB: a.db, Identity: a.identity, Zones: scheduling.LoadZone, AcceptUnverified: accepted,
-	}); err != nil {
-		return err
-	}
 	blobs, err := workspace.OpenBlobs(filepath.Join(a.cfg.Data, "files"), filepath.Join(a.cfg.Data, "keys", "cases"))
 	if err != nil {
 		return fmt.Errorf("files: %w", err)
 	}
+	vault, err := blobs.Vault()
+	if err != nil {
+		return fmt.Errorf("files: %w", err)
+	}
+	scan := scanner(a.cfg.demo || a.cfg.bench)
+	if a.credentialing, err = credentialing.New(credentialing.Config{
+		DB: a.db, Identity: a.identity, Zones: scheduling.LoadZone, AcceptUnverified: accepted, Vault: vault, Scan: scan,
+	}); err != nil {
+		return err
+	}
 	if a.workspace, err = workspace.New(workspace.Config{
 		DB: a.db, Identity: a.identity, Credentialing: a.credentialing, Blobs: blobs, Signer: a.signer,
-		RPID: a.cfg.rpID(), Origins: []string{a.cfg.Origin}, Scan: scanner(a.cfg.demo), Demo: a.cfg.demo,
+		RPID: a.cfg.rpID(), Origins: []string{a.cfg.Origin}, Scan: scan, Demo: a.cfg.demo,
 	}); err != nil {
 		return err
 	}

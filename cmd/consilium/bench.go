@@ -208,6 +208,7 @@ func benchApp(ctx context.Context, e environment, demo bool) (*app, func(), erro
 			}
 		}
 		a.cfg.demo = demo
+		a.cfg.bench = true
 		return a.openServices(ctx)
 	}
 	if err := start(); err != nil {

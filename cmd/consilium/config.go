@@ -63,7 +63,8 @@ type config struct {
 	// Drain is how long running consults may go on after SIGTERM.
 	Drain time.Duration
 
-	demo bool
+	demo  bool
+	bench bool // files are its own, written a moment ago: nobody looks for malware in them
 	// ahead is how far the service's clock is ahead of this machine's. Only `demo` has
 	// another than 0.
 	ahead time.Duration

@@ -99,6 +99,8 @@ func (a *app) periodic(workers *river.Workers) []*river.PeriodicJob {
 		a.replayJob(workers),
 		a.waitingJob(workers),
 		a.interpretersJob(workers),
+		a.moveEvidenceJob(workers),
+		a.checkEvidenceJob(workers),
 		river.NewPeriodicJob(river.PeriodicInterval(5*time.Minute), func() (river.JobArgs, *river.InsertOpts) { return queueRemindersArgs{}, nil },
 			&river.PeriodicJobOpts{RunOnStart: true}),
 		river.NewPeriodicJob(river.PeriodicInterval(time.Minute), func() (river.JobArgs, *river.InsertOpts) { return lookAgainArgs{}, nil },

@@ -48,7 +48,6 @@ const (
 	RecordImports            ID = "record.imports"
 	RecordImportsNone        ID = "record.imports_none"
 	RecordImportUpload       ID = "record.import_upload"
-	RecordImportExplain      ID = "record.import_explain"
 	RecordImportPreview      ID = "record.import_preview"
 	RecordNotApplied         ID = "record.not_applied"
 	RecordApplied            ID = "record.applied"
