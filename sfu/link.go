@@ -513,8 +513,8 @@ func (l *link) write(s *sender, o *outgoing, payload []byte, via *batch) {
 	}
 }
 
-// report sends RTCP packets.
-func (l *link) report(packets ...rtcp.Packet) error {
+// report sends RTCP packets, with the others of a tick or, when via is nil, at once.
+func (l *link) report(via *reports, packets ...rtcp.Packet) error {
 	k := l.keys.Load()
 	if k == nil {
 		return errNoWay
@@ -529,7 +529,9 @@ func (l *link) report(packets ...rtcp.Packet) error {
 	if err != nil {
 		return fmt.Errorf("write reports: %w", err)
 	}
-	if to := l.to.Load(); to != nil {
+	if to := l.to.Load(); to != nil && via != nil {
+		via.put(to, sealed)
+	} else if to != nil {
 		_, err = l.conn.WriteToAddrPort(sealed, to.addr)
 	} else if way := l.way.Load(); way != nil {
 		_, err = way.Write(sealed)

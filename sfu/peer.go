@@ -526,7 +526,7 @@ func (p *Peer) connected() {
 
 func (p *Peer) writePublisherRTCP(packets ...rtcp.Packet) {
 	if pub := p.publishing.Load(); pub != nil {
-		_ = pub.link.report(packets...)
+		_ = pub.link.report(nil, packets...)
 	}
 }
 

@@ -297,12 +297,12 @@ func (pub *publisher) arrival(ssrc uint32, b []byte, now time.Time) {
 }
 
 // feedback tells the client how its packets arrive.
-func (pub *publisher) feedback() {
+func (pub *publisher) feedback(via *reports) {
 	pub.mu.Lock()
 	packets := pub.arrived.BuildFeedbackPacket()
 	pub.mu.Unlock()
 	if len(packets) > 0 {
-		_ = pub.link.report(packets...)
+		_ = pub.link.report(via, packets...)
 	}
 }
 

@@ -1,6 +1,7 @@
 package sfu
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"sync"
@@ -16,6 +17,8 @@ const (
 	sendSlot = 1600
 	// sendSlots are filled before a batch leaves in any case.
 	sendSlots = 256
+	// reportSlots are filled before reports leave in any case.
+	reportSlots = 64
 )
 
 // mediaConn is the media socket. Its one reader is the loop of Pion's ICE mux, which
@@ -26,8 +29,9 @@ const (
 // all.
 type mediaConn struct {
 	*net.UDPConn
-	in  inbox
-	out batch
+	in      inbox
+	out     batch
+	reports reports
 
 	lose     func([]byte) bool // drops what comes, in tests
 	loseSent func([]byte) bool
@@ -44,7 +48,7 @@ func newMediaConn(udp *net.UDPConn) (*mediaConn, error) {
 	if err := c.in.init(udp); err != nil {
 		return nil, err
 	}
-	return c, c.out.init(c)
+	return c, errors.Join(c.out.init(c), c.reports.init(c))
 }
 
 // attach makes packets from an address those of a link, instead of those from before;
@@ -161,7 +165,7 @@ type batch struct {
 
 func (b *batch) init(c *mediaConn) error {
 	b.conn, b.slots = c, make([]slot, sendSlots)
-	return b.sendBatch.init(c.UDPConn)
+	return b.sendBatch.init(c.UDPConn, sendSlots)
 }
 
 // take gives the next slot.
@@ -199,4 +203,41 @@ func (b *batch) flush() {
 		b.dirty = b.dirty[:0]
 	}
 	b.used = 0
+}
+
+// reports are packets of RTCP that leave together: those of one tick, in one system call
+// and at the cost of waking each receiver's machine once. They belong to the goroutine
+// that ticks.
+type reports struct {
+	conn  *mediaConn
+	slots []slot
+	used  int
+	sendBatch
+}
+
+func (r *reports) init(c *mediaConn) error {
+	r.conn, r.slots = c, make([]slot, reportSlots)
+	return r.sendBatch.init(c.UDPConn, reportSlots)
+}
+
+// put takes a copy of a sealed packet.
+func (r *reports) put(to *target, sealed []byte) {
+	if r.conn.loseSent != nil && r.conn.loseSent(sealed) || len(sealed) > sendSlot {
+		return
+	}
+	if r.used == len(r.slots) {
+		r.flush()
+	}
+	s := &r.slots[r.used]
+	s.n, s.next = copy(s.buf[:], sealed), nil
+	r.used++
+	r.add(to, s)
+}
+
+// flush sends everything.
+func (r *reports) flush() {
+	if r.used > 0 {
+		r.leave()
+		r.used = 0
+	}
 }

@@ -161,18 +161,20 @@ type sendBatch struct {
 	raw    syscall.RawConn
 	family uint16
 	whole  bool // the kernel cuts nothing
-	msgs   [sendSlots]mmsghdr
-	iovs   [sendSlots]unix.Iovec
-	names  [sendSlots]destination
-	ctl    [sendSlots]segments
+	msgs   []mmsghdr
+	iovs   []unix.Iovec
+	names  []destination
+	ctl    []segments
 	n      int // messages
+	iov    int // packets
 	sent   int
 	errno  syscall.Errno
 	try    func(fd uintptr)
 	wait   func(fd uintptr) bool
 }
 
-func (b *sendBatch) init(udp *net.UDPConn) (err error) {
+func (b *sendBatch) init(udp *net.UDPConn, size int) (err error) {
+	b.msgs, b.iovs, b.names, b.ctl = make([]mmsghdr, size), make([]unix.Iovec, size), make([]destination, size), make([]segments, size)
 	if b.raw, err = udp.SyscallConn(); err != nil {
 		return err
 	}
@@ -210,43 +212,50 @@ func (b *sendBatch) call(fd uintptr) syscall.Errno {
 
 // send sends what waits for these links.
 func (b *sendBatch) send(links []*link) {
-	b.n, b.sent = 0, 0
-	iov := 0
 	for _, l := range links {
-		to := l.to.Load()
-		if to == nil {
-			continue
-		}
-		for s := l.first; s != nil; {
-			m, first, size, all := &b.msgs[b.n], iov, s.n, 0
-			for {
-				b.iovs[iov].Base = &s.buf[0]
-				b.iovs[iov].SetLen(s.n)
-				iov++
-				all += s.n
-				short := s.n < size
-				s = s.next
-				// Only the last of a train may be shorter.
-				if s == nil || b.whole || short || s.n > size || iov-first == maxTrain || all+s.n > 60000 {
-					break
-				}
-			}
-			b.names[b.n] = to.wire
-			h := &m.hdr
-			h.Name, h.Namelen = (*byte)(unsafe.Pointer(&b.names[b.n].sa)), to.wire.size
-			h.Iov = &b.iovs[first]
-			h.SetIovlen(iov - first)
-			h.Control = nil
-			h.SetControllen(0)
-			if iov-first > 1 {
-				c := &b.ctl[b.n]
-				c.size = uint16(size)
-				h.Control = (*byte)(unsafe.Pointer(c))
-				h.SetControllen(unix.CmsgSpace(2))
-			}
-			b.n++
+		if to := l.to.Load(); to != nil {
+			b.add(to, l.first)
 		}
 	}
+	b.leave()
+}
+
+// add makes messages of the packets of a list; there are no more than the batch is for.
+func (b *sendBatch) add(to *target, s *slot) {
+	for s != nil {
+		m, first, size, all := &b.msgs[b.n], b.iov, s.n, 0
+		for {
+			b.iovs[b.iov].Base = &s.buf[0]
+			b.iovs[b.iov].SetLen(s.n)
+			b.iov++
+			all += s.n
+			short := s.n < size
+			s = s.next
+			// Only the last of a train may be shorter.
+			if s == nil || b.whole || short || s.n > size || b.iov-first == maxTrain || all+s.n > 60000 {
+				break
+			}
+		}
+		b.names[b.n] = to.wire
+		h := &m.hdr
+		h.Name, h.Namelen = (*byte)(unsafe.Pointer(&b.names[b.n].sa)), to.wire.size
+		h.Iov = &b.iovs[first]
+		h.SetIovlen(b.iov - first)
+		h.Control = nil
+		h.SetControllen(0)
+		if b.iov-first > 1 {
+			c := &b.ctl[b.n]
+			c.size = uint16(size)
+			h.Control = (*byte)(unsafe.Pointer(c))
+			h.SetControllen(unix.CmsgSpace(2))
+		}
+		b.n++
+	}
+}
+
+// leave sends the messages.
+func (b *sendBatch) leave() {
+	defer func() { b.n, b.iov, b.sent = 0, 0, 0 }()
 	for b.sent < b.n {
 		if b.raw.Control(b.try) != nil {
 			return

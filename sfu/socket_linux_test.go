@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pion/dtls/v3"
+	"github.com/pion/rtcp"
 
 	"github.com/consilium-health/consilium/sfu/internal/leakcheck"
 )
@@ -71,6 +72,39 @@ func TestABatchLeavesInOrderAndWhole(t *testing.T) {
 					t.Fatalf("%s, cut %v: packet %d is another: %v", address, cut, i, err)
 				}
 			}
+		}
+	}
+}
+
+// The reports of a tick leave when it is over, each as a datagram of its own.
+func TestReportsLeaveTogether(t *testing.T) {
+	c, client, l := socketStage(t, "127.0.0.1:0")
+	_, theirs := remoteContexts(t, dtls.SRTP_AEAD_AES_128_GCM, newMaterial(7))
+	const n = reportSlots + 9 // more than leave at once
+	for i := range uint32(n) {
+		if err := l.report(&c.reports, &rtcp.PictureLossIndication{MediaSSRC: i}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.reports.flush()
+	c.reports.flush() // nothing leaves twice
+	if err := l.report(nil, &rtcp.PictureLossIndication{MediaSSRC: n}); err != nil {
+		t.Fatal(err)
+	}
+	_ = client.SetReadDeadline(time.Now().Add(20 * time.Second))
+	buf := make([]byte, readSlot)
+	for want := range uint32(n + 1) {
+		size, err := client.Read(buf)
+		if err != nil {
+			t.Fatalf("report %d: %v", want, err)
+		}
+		plain, err := theirs.DecryptRTCP(nil, buf[:size], nil)
+		if err != nil {
+			t.Fatalf("report %d: %v", want, err)
+		}
+		var got rtcp.PictureLossIndication
+		if err := got.Unmarshal(plain); err != nil || got.MediaSSRC != want {
+			t.Fatalf("report %d: %+v, %v", want, got, err)
 		}
 	}
 }

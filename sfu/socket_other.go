@@ -39,21 +39,25 @@ type destination struct{}
 // sendBatch sends one by one.
 type sendBatch struct{ udp *net.UDPConn }
 
-func (b *sendBatch) init(udp *net.UDPConn) error {
+func (b *sendBatch) init(udp *net.UDPConn, _ int) error {
 	b.udp = udp
 	return nil
 }
 
 func (b *sendBatch) send(links []*link) {
 	for _, l := range links {
-		to := l.to.Load()
-		if to == nil {
-			continue
-		}
-		for s := l.first; s != nil; s = s.next {
-			_, _ = b.udp.WriteToUDPAddrPort(s.buf[:s.n], to.addr)
+		if to := l.to.Load(); to != nil {
+			b.add(to, l.first)
 		}
 	}
 }
+
+func (b *sendBatch) add(to *target, s *slot) {
+	for ; s != nil; s = s.next {
+		_, _ = b.udp.WriteToUDPAddrPort(s.buf[:s.n], to.addr)
+	}
+}
+
+func (b *sendBatch) leave() {}
 
 func (b *sendBatch) target(netip.AddrPort) destination { return destination{} }

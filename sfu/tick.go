@@ -29,6 +29,7 @@ func (s *Server) tick(n uint64) {
 	for _, r := range s.Rooms() {
 		r.tick(n, now)
 	}
+	s.media.reports.flush()
 }
 
 func (r *Room) tick(n uint64, now time.Time) {
@@ -74,7 +75,7 @@ func (r *Room) tick(n uint64, now time.Time) {
 		if n%everyShare == 0 {
 			p.peer.shareLocked(now)
 			if pub := p.peer.publishing.Load(); pub != nil {
-				pub.feedback()
+				pub.feedback(&r.srv.media.reports)
 			}
 		}
 		if n%everyLayer == 0 {
@@ -194,8 +195,9 @@ func (p *Peer) reportLocked(now time.Time) {
 			}
 		}
 	}
-	if len(reports) > 0 {
-		p.writePublisherRTCP(&rtcp.ReceiverReport{Reports: reports})
+	via := &p.srv.media.reports
+	if pub := p.publishing.Load(); pub != nil && len(reports) > 0 {
+		_ = pub.link.report(via, &rtcp.ReceiverReport{Reports: reports})
 	}
 	l := p.subLink.Load()
 	if l == nil {
@@ -210,7 +212,7 @@ func (p *Peer) reportLocked(now time.Time) {
 	const perPacket = 32 // 28 bytes each, below any MTU
 	for len(out) > 0 {
 		n := min(len(out), perPacket)
-		_ = l.report(out[:n]...)
+		_ = l.report(via, out[:n]...)
 		out = out[n:]
 	}
 }
