@@ -61,7 +61,6 @@ func (r *Room) tick(n uint64, now time.Time) {
 				for i := range t.layers {
 					if l := t.layers[i].Load(); l != nil {
 						l.meter.update(l.bytes.Load(), now)
-						l.keep()
 					}
 				}
 			}

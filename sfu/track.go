@@ -119,28 +119,14 @@ func layerIndex(rid string) int {
 	return 0
 }
 
-// A layer's packets are kept for a second or so, in which they may be asked for again:
-// cacheFirst of them at 2 Mbit/s, and so on.
-const (
-	cacheFirst = 256
-	cacheMost  = 1024
-	cacheRate  = 2e6
-)
-
-// keep fits the cache to the rate of the layer; the room is locked.
-func (l *layer) keep() {
-	size, rate := cacheFirst, cacheRate
-	for l.meter.rate > rate && size < cacheMost {
-		size, rate = 2*size, 2*rate
-	}
-	l.cache.Grow(size)
-}
+// cacheMost is how many packets of a layer are kept: a second of 8 Mbit/s.
+const cacheMost = 1024
 
 // newLayer takes in one received stream.
 func newLayer(t *Track, p *Peer, ssrc uint32, at place, rid string, pt uint8) *layer {
 	l := &layer{
 		index: layerIndex(rid), rid: rid, mid: at.mid, ssrc: ssrc, media: pt, track: t, peer: p,
-		cache: packetcache.New(cacheFirst), levelID: at.heard.extensions[levelURI],
+		cache: packetcache.New(cacheMost), levelID: at.heard.extensions[levelURI],
 	}
 	if !t.video() {
 		l.red.of(at.codecs)
@@ -165,7 +151,7 @@ func (t *Track) receive(l *layer, p *rtpPacket, raw []byte, now time.Time) {
 			renumberRED(p.payload, uint8(opus.PayloadType))
 		}
 	}
-	got := l.cache.Store(p.seq, raw)
+	got := l.cache.Store(p.seq, raw, now)
 	if !got.New {
 		return
 	}

@@ -6,11 +6,30 @@
 // the publisher to send again (RFC 4585 §6.2.1).
 package packetcache
 
-import "sync"
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+)
 
 // maxMissing bounds the list of sequence numbers that are asked for again: a
 // longer gap is a broken stream, for which a key frame is cheaper than repair.
 const maxMissing = 64
+
+// keepFor is how long a packet can be asked for at least, if the cache may be large
+// enough: three round trips of a link around the world.
+const keepFor = time.Second
+
+const (
+	// fewest is how many packets a new cache has place for.
+	fewest = 64
+	// step is by how many bytes a cache grows; chunk divides half of it.
+	step  = 32 << 10
+	chunk = 4 << 10
+	// largest is the size of a packet, in bytes, for which a full cache has place.
+	largest = 1280
+)
 
 // maxTries is how often one missing packet is asked for. After five requests, a
 // round trip apart, the receiver's jitter buffer has given it up.
@@ -31,12 +50,24 @@ type missing struct {
 	tries int
 }
 
-// Cache is safe for use by several goroutines.
+// place says where a packet is.
+type place struct {
+	at   uint64 // how many bytes were written before it
+	came int64  // UnixNano
+	size uint16
+	seq  uint16
+	used bool
+}
+
+// Cache is safe for use by several goroutines. It holds the last second of its stream:
+// it grows while there is more to hold, up to the number of packets given to New.
 type Cache struct {
 	mu      sync.Mutex
-	slots   [][]byte
-	seqs    []uint16
-	used    []bool
+	most    int
+	slots   []place // by sequence number
+	ring    []byte  // packets one after the other, none across the end
+	touched []int64 // when each chunk of the ring was written to last, UnixNano
+	written uint64  // into the ring, with what was left free at its end
 	started bool
 	first   uint32 // first extended sequence number
 	highest uint32 // highest extended sequence number
@@ -44,37 +75,16 @@ type Cache struct {
 	missing []missing
 }
 
-// New returns a cache of the last size packets; size is a power of two.
-func New(size int) *Cache {
-	if size <= 0 || size&(size-1) != 0 {
+// New returns a cache of at most the last most packets, a power of two.
+func New(most int) *Cache {
+	if most <= 0 || most&(most-1) != 0 {
 		panic("packetcache: size must be a power of two")
 	}
-	return &Cache{slots: make([][]byte, size), seqs: make([]uint16, size), used: make([]bool, size)}
+	return &Cache{most: most, slots: make([]place, min(most, fewest))}
 }
 
-// Grow makes the cache keep the last size packets, a power of two; a smaller size than
-// it has changes nothing.
-func (c *Cache) Grow(size int) {
-	if size&(size-1) != 0 {
-		panic("packetcache: size must be a power of two")
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if size <= len(c.slots) {
-		return
-	}
-	slots, seqs, used := make([][]byte, size), make([]uint16, size), make([]bool, size)
-	for i := range c.slots {
-		if c.used[i] {
-			to := int(c.seqs[i]) & (size - 1)
-			slots[to], seqs[to], used[to] = c.slots[i], c.seqs[i], true
-		}
-	}
-	c.slots, c.seqs, c.used = slots, seqs, used
-}
-
-// Store keeps a copy of packet, whose RTP sequence number is seq.
-func (c *Cache) Store(seq uint16, packet []byte) Result {
+// Store keeps a copy of packet, which came now and whose RTP sequence number is seq.
+func (c *Cache) Store(seq uint16, packet []byte, now time.Time) Result {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.started {
@@ -82,7 +92,7 @@ func (c *Cache) Store(seq uint16, packet []byte) Result {
 		// One cycle up, so that a packet from before the first has a number too.
 		c.first = 1<<16 | uint32(seq)
 		c.highest = c.first
-		c.put(seq, packet)
+		c.put(seq, packet, now.UnixNano())
 		return Result{New: true, Newest: true}
 	}
 	ext := c.extend(seq)
@@ -99,17 +109,16 @@ func (c *Cache) Store(seq uint16, packet []byte) Result {
 			}
 		}
 		c.highest = ext
-		c.put(seq, packet)
+		c.put(seq, packet, now.UnixNano())
 		return Result{New: true, Newest: true, Gap: gap}
 	}
 	if ext+uint32(len(c.slots)) <= c.highest || ext < c.first {
 		return Result{}
 	}
-	i := int(seq) & (len(c.slots) - 1)
-	if c.used[i] && c.seqs[i] == seq {
+	if p := c.slots[int(seq)&(len(c.slots)-1)]; p.used && p.seq == seq {
 		return Result{}
 	}
-	c.put(seq, packet)
+	c.put(seq, packet, now.UnixNano())
 	for k := range c.missing {
 		if c.missing[k].seq == seq {
 			c.missing = append(c.missing[:k], c.missing[k+1:]...)
@@ -119,12 +128,108 @@ func (c *Cache) Store(seq uint16, packet []byte) Result {
 	return Result{New: true}
 }
 
-func (c *Cache) put(seq uint16, packet []byte) {
-	i := int(seq) & (len(c.slots) - 1)
-	c.slots[i] = append(c.slots[i][:0], packet...)
-	c.seqs[i] = seq
-	c.used[i] = true
+func (c *Cache) put(seq uint16, packet []byte, now int64) {
 	c.stored++
+	i := int(seq) & (len(c.slots) - 1)
+	if old := &c.slots[i]; old.used && now-old.came < int64(keepFor) && len(c.slots) < c.most && c.held(old) {
+		c.resize(2*len(c.slots), len(c.ring))
+		i = int(seq) & (len(c.slots) - 1)
+	}
+	at := c.room(len(packet))
+	for c.young(at, len(packet), now) {
+		c.resize(len(c.slots), len(c.ring)+min(max(len(c.ring), step/2), step))
+		at = c.room(len(packet))
+	}
+	c.slots[i] = place{at: at, came: now, size: uint16(len(packet)), seq: seq, used: true}
+	c.write(at, packet, now)
+}
+
+// write puts a packet where room said.
+func (c *Cache) write(at uint64, packet []byte, now int64) {
+	c.written = at + uint64(len(packet))
+	if len(packet) == 0 {
+		return
+	}
+	from := int(at % uint64(len(c.ring)))
+	copy(c.ring[from:], packet)
+	for i := from / chunk; i <= (from+len(packet)-1)/chunk; i++ {
+		c.touched[i] = now
+	}
+}
+
+// room is where size bytes come to stand.
+func (c *Cache) room(size int) uint64 {
+	if len(c.ring) == 0 {
+		return c.written
+	}
+	if left := len(c.ring) - int(c.written%uint64(len(c.ring))); left < size {
+		return c.written + uint64(left)
+	}
+	return c.written
+}
+
+// young tells whether size bytes at a place need a larger ring: they do not fit, or
+// would be written over what came less than keepFor ago.
+func (c *Cache) young(at uint64, size int, now int64) bool {
+	switch {
+	case size > len(c.ring):
+		return true
+	case size == 0 || len(c.ring) >= c.most*largest:
+		return false
+	}
+	from := int(at % uint64(len(c.ring)))
+	i, last := from/chunk, (from+size-1)/chunk
+	if from%chunk > 0 {
+		i++ // was begun in this round
+	}
+	for ; i <= last; i++ {
+		if t := c.touched[i]; t != 0 && now-t < int64(keepFor) {
+			return true
+		}
+	}
+	return false
+}
+
+// held tells whether a packet was not written over.
+func (c *Cache) held(p *place) bool { return p.used && c.written <= p.at+uint64(len(c.ring)) }
+
+// resize makes place for more packets and bytes, and moves what is there.
+func (c *Cache) resize(slots, bytes int) {
+	var held []place
+	for i := range c.slots {
+		if c.held(&c.slots[i]) {
+			held = append(held, c.slots[i])
+		}
+	}
+	slices.SortFunc(held, func(a, b place) int { return cmp.Compare(a.at, b.at) })
+	old := c.ring
+	if bytes != len(old) {
+		c.ring, c.touched, c.written = make([]byte, bytes), make([]int64, bytes/chunk), 0
+	}
+	if slots != len(c.slots) {
+		c.slots = make([]place, slots)
+	}
+	for _, p := range held {
+		if bytes != len(old) {
+			from := p.at
+			p.at = c.room(int(p.size))
+			var packet []byte
+			if p.size > 0 {
+				packet = old[from%uint64(len(old)):][:p.size]
+			}
+			c.write(p.at, packet, p.came)
+		}
+		c.slots[int(p.seq)&(slots-1)] = p
+	}
+}
+
+// find returns the place of a packet that is kept.
+func (c *Cache) find(seq uint16) *place {
+	p := &c.slots[int(seq)&(len(c.slots)-1)]
+	if p.seq != seq || !c.held(p) || int(uint16(c.highest)-seq) >= len(c.slots) {
+		return nil
+	}
+	return p
 }
 
 func (c *Cache) extend(seq uint16) uint32 {
@@ -136,14 +241,15 @@ func (c *Cache) extend(seq uint16) uint32 {
 func (c *Cache) Get(seq uint16, buf []byte) []byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	i := int(seq) & (len(c.slots) - 1)
-	if !c.used[i] || c.seqs[i] != seq {
+	p := c.find(seq)
+	if p == nil {
 		return nil
 	}
-	if d := uint16(c.highest) - seq; int(d) >= len(c.slots) {
-		return nil
+	buf = buf[:0]
+	if p.size > 0 {
+		buf = append(buf, c.ring[p.at%uint64(len(c.ring)):][:p.size]...)
 	}
-	return append(buf[:0], c.slots[i]...)
+	return buf
 }
 
 // Missing appends to dst the sequence numbers to ask the publisher for now, and

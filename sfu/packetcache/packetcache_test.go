@@ -1,8 +1,10 @@
 package packetcache_test
 
 import (
+	"bytes"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -10,16 +12,18 @@ import (
 	"github.com/consilium-health/consilium/sfu/packetcache"
 )
 
+var start = time.Unix(1e9, 0)
+
 func TestMissingNamesTheGapUntilItIsFilled(t *testing.T) {
 	c := packetcache.New(128)
-	c.Store(65534, []byte("a"))
-	if r := c.Store(2, []byte("b")); r.Gap != 3 || !r.Newest {
+	c.Store(65534, []byte("a"), start)
+	if r := c.Store(2, []byte("b"), start); r.Gap != 3 || !r.Newest {
 		t.Fatalf("got %+v, want a gap of 3 across the wrap", r)
 	}
 	if diff := cmp.Diff(c.Missing(nil), []uint16{65535, 0, 1}); diff != "" {
 		t.Fatal(diff)
 	}
-	if r := c.Store(0, []byte("late")); !r.New || r.Newest {
+	if r := c.Store(0, []byte("late"), start); !r.New || r.Newest {
 		t.Fatalf("got %+v for a late packet", r)
 	}
 	if diff := cmp.Diff(c.Missing(nil), []uint16{65535, 1}); diff != "" {
@@ -36,12 +40,12 @@ func TestMissingNamesTheGapUntilItIsFilled(t *testing.T) {
 func TestStoreRefusesDuplicatesAndTheTooOld(t *testing.T) {
 	c := packetcache.New(16)
 	for seq := range uint16(40) {
-		c.Store(seq, []byte{byte(seq)})
+		c.Store(seq, []byte{byte(seq)}, start)
 	}
-	if r := c.Store(39, []byte{39}); r.New {
+	if r := c.Store(39, []byte{39}, start); r.New {
 		t.Fatal("a duplicate was new")
 	}
-	if r := c.Store(5, []byte{5}); r.New {
+	if r := c.Store(5, []byte{5}, start); r.New {
 		t.Fatal("a packet older than the ring was new")
 	}
 	if got := c.Get(5, nil); got != nil {
@@ -55,7 +59,7 @@ func TestStoreRefusesDuplicatesAndTheTooOld(t *testing.T) {
 func TestStatsCountLoss(t *testing.T) {
 	c := packetcache.New(16)
 	for _, seq := range []uint16{10, 11, 13, 14} {
-		c.Store(seq, nil)
+		c.Store(seq, nil, start)
 	}
 	got, _ := c.Stats()
 	if want := (packetcache.Stats{Highest: 14, Expected: 5, Received: 4}); got != want {
@@ -76,7 +80,7 @@ func TestGetReturnsWhatWasStored(t *testing.T) {
 				head = seq
 			}
 			body := fmt.Sprint(i)
-			if c.Store(seq, []byte(body)).New {
+			if c.Store(seq, []byte(body), start).New {
 				stored[seq] = body
 			}
 			for back := range uint16(30) {
@@ -88,22 +92,39 @@ func TestGetReturnsWhatWasStored(t *testing.T) {
 	})
 }
 
-func TestAGrownCacheKeepsWhatItHadAndMore(t *testing.T) {
-	c := packetcache.New(4)
-	for seq := range uint16(6) {
-		c.Store(seq, []byte{byte(seq)})
-	}
-	c.Grow(16)
-	c.Grow(8)
-	for seq := uint16(6); seq < 14; seq++ {
-		c.Store(seq, []byte{byte(seq)})
-	}
-	for seq := range uint16(14) {
-		if got := c.Get(seq, nil); (len(got) == 1 && got[0] == byte(seq)) != (seq >= 2) {
-			t.Errorf("packet %d: %v", seq, got)
+// At whatever rate a stream comes, and whatever its packets are like, what came within
+// the last second is there as it was, as long as that is no more than the cache may hold.
+func TestTheLastSecondIsKept(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := packetcache.New(1024)
+		every := rapid.IntRange(1, 40).Draw(t, "milliseconds between packets")
+		first := rapid.Uint16().Draw(t, "first")
+		size := rapid.IntRange(12, 1280)
+		var packets [][]byte
+		for i := range rapid.IntRange(1, 3000).Draw(t, "packets") {
+			packets = append(packets, bytes.Repeat([]byte{byte(i)}, size.Draw(t, "size")))
+			now := start.Add(time.Duration(i*every) * time.Millisecond)
+			if r := c.Store(first+uint16(i), packets[i], now); !r.New || !r.Newest || r.Gap > 0 {
+				t.Fatalf("packet %d: %+v", i, r)
+			}
+			back := rapid.IntRange(0, min(i, 999/every)).Draw(t, "back")
+			if got := c.Get(first+uint16(i-back), nil); !bytes.Equal(got, packets[i-back]) {
+				t.Fatalf("packet %d of %d, of %d ms ago, is gone or another", i-back, i, back*every)
+			}
 		}
-	}
-	if c.Store(3, []byte{9}).New {
-		t.Error("a packet that is there was taken again")
+	})
+}
+
+// A stream that is slow or has small packets takes little room.
+func TestAStreamOfSoundTakesLittleRoom(t *testing.T) {
+	c := packetcache.New(1024)
+	packet := make([]byte, 100)
+	allocated := testing.AllocsPerRun(1, func() {
+		for i := range 10000 {
+			c.Store(uint16(i), packet, start.Add(time.Duration(i)*20*time.Millisecond))
+		}
+	})
+	if allocated > 10 {
+		t.Errorf("%v allocations for 200 s of sound", allocated)
 	}
 }
