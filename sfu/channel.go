@@ -293,7 +293,7 @@ func (c *channelTrack) endLocked(now time.Time) {
 func (c *channelTrack) write(leg *Track, p *rtpPacket, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.source != leg {
+	if c.source != leg || leg.sealed != nil { // no listener has the key of a leg
 		return
 	}
 	// Redundancy of the leg ends here, and what it rebuilt goes on as any other frame: a

@@ -163,7 +163,7 @@ func (s *Server) join(req JoinRequest) (*Peer, error) {
 		SubscriberPrimary: true, FastPublish: p.perm.GetCanPublish(),
 		PingInterval: int32(pingInterval / time.Second), PingTimeout: int32(pingTimeout / time.Second),
 		EnabledPublishCodecs: enabledCodecs, ClientConfiguration: &livekit.ClientConfiguration{},
-		IceServers: p.iceServers(),
+		IceServers: p.iceServers(), SifTrailer: r.trailer,
 	}
 	for _, o := range r.people {
 		if o != p.participant && !o.perm.GetHidden() {

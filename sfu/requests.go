@@ -114,6 +114,9 @@ func (p *Peer) handleAddTrack(req *livekit.AddTrackRequest) {
 	if codecs := req.GetSimulcastCodecs(); t.video() && len(codecs) > 0 && codecs[0].GetCodec() != "" {
 		t.wantCodec = "video/" + strings.TrimPrefix(strings.ToLower(codecs[0].GetCodec()), "video/")
 	}
+	if req.GetEncryption() != livekit.Encryption_NONE {
+		t.sealed = r.injected()
+	}
 	t.muted.Store(req.GetMuted())
 	p.pending = append(p.pending, t)
 	p.grantLocked()

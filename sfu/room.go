@@ -65,6 +65,8 @@ type Room struct {
 	metadata   string
 	emptySince time.Time
 	closed     bool
+
+	trailer []byte // of frames that are made here; fixed
 }
 
 func newRoom(s *Server, name string) *Room {
@@ -74,6 +76,7 @@ func newRoom(s *Server, name string) *Room {
 		admissions: map[string]*admission{},
 		people:     map[string]*participant{},
 		channels:   map[string]*channel{},
+		trailer:    newTrailer(),
 	}
 }
 

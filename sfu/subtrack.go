@@ -252,7 +252,7 @@ func (d *subTrack) setOpen(open bool, now time.Time) {
 	d.open.Store(false)
 	if !d.track.video() && d.line != nil && d.seq.Started() && d.seq.Ready() {
 		seq, ts := d.seq.Insert(now, audioClock, audioFrame)
-		d.send(&d.out, outgoing{pt: d.pt, seq: seq, ts: ts}, silence, now, nil)
+		d.send(&d.out, outgoing{pt: d.pt, seq: seq, ts: ts}, d.track.ending(), now, nil)
 		d.packets++
 	}
 	d.seq.Stop()

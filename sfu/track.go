@@ -33,6 +33,7 @@ type Track struct {
 	h264      bool                      // set before announced
 	wantCodec string                    // mime type the client asked for
 	mid       string                    // set before announced
+	sealed    []byte                    // frame of silence, when the track is encrypted end to end; set before pending
 	wanted    livekit.VideoQuality      // guarded by room.mu: what dynacast was told last
 	lower     time.Time                 // guarded by room.mu: since when less is wanted
 	layers    [3]atomic.Pointer[layer]  // by quality; 0 alone without simulcast

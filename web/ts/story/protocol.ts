@@ -27,7 +27,7 @@ const flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-ru
   "--disable-features=WebRtcHideLocalIpsWithMdns", "--autoplay-policy=no-user-gesture-required"];
 
 /** What a page remembers: its room, what happened in it, and its sockets. */
-interface Held extends Window { room: Kit.Room; seen: string[]; sockets: WebSocket[] }
+interface Held extends Window { room: Kit.Room; seen: string[]; sockets: WebSocket[]; keys?: Kit.ExternalE2EEKeyProvider }
 
 function token(identity: string, grant: Record<string, unknown>): string {
   const part = (v: unknown): string => Buffer.from(JSON.stringify(v)).toString("base64url");
@@ -59,11 +59,14 @@ class Bench {
     while (!(await fetch(`http://127.0.0.1:${port}/healthz`).then((r) => r.ok, () => false))) {
       if (Date.now() > until || engine.exitCode !== null) throw new Error("the media engine does not answer");
     }
-    const kit = readFileSync(join(root, "web/ts/node_modules/livekit-client/dist/livekit-client.umd.js"));
+    const dist = join(root, "web/ts/node_modules/livekit-client/dist");
+    const scripts: Record<string, Buffer> = {
+      "/kit.js": readFileSync(join(dist, "livekit-client.umd.js")), "/worker.mjs": readFileSync(join(dist, "livekit-client.e2ee.worker.mjs")),
+    };
     const web = createServer((request, response) => {
-      const script = request.url === "/kit.js";
+      const script = scripts[request.url ?? ""];
       response.setHeader("Content-Type", script ? "text/javascript" : "text/html");
-      response.end(script ? kit : "<!doctype html><title>client</title><script src=/kit.js></script>");
+      response.end(script ?? "<!doctype html><title>client</title><script src=/kit.js></script>");
     }).listen(0, "localhost");
     await once(web, "listening");
     const executablePath = process.env["CONSILIUM_CHROMIUM"] ?? chromiums.find((p) => existsSync(p));
@@ -72,8 +75,8 @@ class Bench {
     return new Bench(`ws://127.0.0.1:${port}`, `http://localhost:${(web.address() as AddressInfo).port}/`, engine, web, browser);
   }
 
-  /** A page that has joined as somebody. */
-  async join(identity: string, hertz: number): Promise<Page> {
+  /** A page that has joined as somebody; with a pass, encrypted end to end. */
+  async join(identity: string, hertz: number, pass?: string): Promise<Page> {
     const context = await this.browser.newContext({ permissions: ["camera", "microphone"] });
     context.setDefaultTimeout(limitMs);
     await speakTone(context, hertz);
@@ -92,10 +95,16 @@ class Bench {
     const page = await context.newPage();
     await page.goto(this.pages);
     const ticket = token(identity, { roomJoin: true, canUpdateOwnMetadata: true });
-    await page.evaluate(async ({ url, ticket }) => {
+    await page.evaluate(async ({ url, ticket, pass }) => {
       const w = window as unknown as Held;
       const kit = LivekitClient;
-      const r = (w.room = new kit.Room({ dynacast: true, publishDefaults: { simulcast: true, red: true, dtx: false } }));
+      const options: Kit.RoomOptions = { dynacast: true, publishDefaults: { simulcast: true, red: true, dtx: false } };
+      if (pass !== undefined) {
+        w.keys = new kit.ExternalE2EEKeyProvider();
+        await w.keys.setKey(pass);
+        options.encryption = { keyProvider: w.keys, worker: new Worker("/worker.mjs", { type: "module" }) };
+      }
+      const r = (w.room = new kit.Room(options));
       const say = (what: string): void => void w.seen.push(what);
       r.on(kit.RoomEvent.ParticipantConnected, (p) => say(`joined ${p.identity}`))
         .on(kit.RoomEvent.ParticipantDisconnected, (p) => say(`left ${p.identity}`))
@@ -112,10 +121,12 @@ class Bench {
         .on(kit.RoomEvent.SignalReconnecting, () => say("signal reconnecting"))
         .on(kit.RoomEvent.Reconnecting, () => say("reconnecting"))
         .on(kit.RoomEvent.Reconnected, () => say("reconnected"))
+        .on(kit.RoomEvent.EncryptionError, (e, p) => say(`no key for ${p?.identity}: ${e.message}`))
         .on(kit.RoomEvent.Disconnected, (why) => say(`disconnected ${why}`));
       r.registerTextStreamHandler("chat", async (reader, from) => say(`text ${from.identity} ${await reader.readAll()}`));
+      if (pass !== undefined) await r.setE2EEEnabled(true);
       await r.connect(url, ticket);
-    }, { url: this.url, ticket });
+    }, { url: this.url, ticket, pass });
     return page;
   }
 
@@ -159,22 +170,25 @@ async function sees(page: Page, ...all: string[]): Promise<void> {
   }, all);
 }
 
-interface Inbound { width: number; frames: number; samples: number; repeated: number }
+interface Inbound { width: number; frames: number; samples: number; filled: number; repeated: number }
 
 /**
  * What arrives of somebody: the picture's width and frames, the sound's samples, and the frames of sound that came
- * once more. The statistics call RED by the codec inside it; that it is RED shows in what the decoder has twice.
+ * once more; what the decoder filled in because nothing came is counted apart. The statistics call RED by the codec inside it; that it is RED shows in what the decoder has twice.
  */
 async function inbound(page: Page, identity: string): Promise<Inbound> {
   return page.evaluate(async (identity) => {
-    const out: Inbound = { width: 0, frames: 0, samples: 0, repeated: 0 };
+    const out: Inbound = { width: 0, frames: 0, samples: 0, filled: 0, repeated: 0 };
     const from = (window as unknown as Held).room.remoteParticipants.get(identity);
     for (const pub of from?.trackPublications.values() ?? []) {
       const report = await pub.track?.getRTCStatsReport();
       report?.forEach((s: { type: string; kind?: string; frameWidth?: number; framesDecoded?: number; totalSamplesReceived?: number; concealedSamples?: number; packetsDiscarded?: number }) => {
         if (s.type !== "inbound-rtp") return;
         if (s.kind === "video") [out.width, out.frames] = [s.frameWidth ?? 0, s.framesDecoded ?? 0];
-        if (s.kind === "audio") [out.samples, out.repeated] = [(s.totalSamplesReceived ?? 0) - (s.concealedSamples ?? 0), s.packetsDiscarded ?? 0];
+        if (s.kind === "audio") {
+          out.filled = s.concealedSamples ?? 0;
+          [out.samples, out.repeated] = [(s.totalSamplesReceived ?? 0) - out.filled, s.packetsDiscarded ?? 0];
+        }
       });
     }
     return out;
@@ -284,11 +298,56 @@ export async function protocol(): Promise<Counts> {
       await bench.service("RemoveParticipant", { identity: "alice" });
       await sees(alice, "disconnected 4");
       await sees(bob, "left alice");
+      await bob.context().close();
     });
+    await sealed(bench);
   } catch {
     // The step has told it.
   } finally {
     await bench.close();
   }
   return { passed: bench.passed, failed: bench.failed };
+}
+
+/** Frames encrypted end to end: the engine passes on what it cannot read, and nobody else's key is its business. */
+async function sealed(bench: Bench): Promise<void> {
+  let fay!: Page, gus!: Page, hal!: Page;
+  const errors = (page: Page): Promise<string[]> => page.evaluate(() => (window as unknown as Held).seen.filter((s) => s.startsWith("no key")));
+  await bench.step("encryption: who has the key sees, hears and reads, and is told that it is encrypted", async () => {
+    fay = await bench.join("fay", 440, "the key");
+    gus = await bench.join("gus", 660, "the key");
+    await publish(fay);
+    await sees(gus, "subscribed fay microphone", "subscribed fay camera");
+    await flows(gus, "fay");
+    const open = await gus.evaluate(() => [...((window as unknown as Held).room.remoteParticipants.get("fay")?.trackPublications.values() ?? [])]
+      .filter((p) => !p.isEncrypted || p.trackInfo?.encryption !== 1).map((p) => p.source));
+    if (open.length > 0) throw new Error(`not announced as encrypted: ${open.join(", ")}`);
+    await fay.evaluate(() => (window as unknown as Held).room.localParticipant.publishData(new TextEncoder().encode("sealed"), { reliable: true, topic: "t" }));
+    await sees(gus, "data fay t sealed");
+  });
+  await bench.step("encryption: with another key nothing is seen, the client says so, and the others do not notice", async () => {
+    hal = await bench.join("hal", 880, "another key");
+    await sees(hal, "subscribed fay microphone", "subscribed fay camera", "no key for fay");
+    await flows(gus, "fay");
+    const got = await inbound(hal, "fay");
+    if (got.frames > 0) throw new Error(`read with another key: ${JSON.stringify(got)}`);
+  });
+  await bench.step("encryption: given the key, the picture comes", async () => {
+    await hal.evaluate(() => (window as unknown as Held).keys?.setKey("the key"));
+    await flows(hal, "fay");
+  });
+  await bench.step("encryption: a pause is told from a wrong key, and sound and picture come back", async () => {
+    const receive = (on: boolean): Promise<void> => gus.evaluate((on) => {
+      for (const p of (window as unknown as Held).room.remoteParticipants.get("fay")?.trackPublications.values() ?? []) (p as Kit.RemoteTrackPublication).setEnabled(on);
+    }, on);
+    for (let i = 0; i < 3; i++) {
+      await receive(false);
+      const { filled } = await inbound(gus, "fay");
+      await until("the pause", gus, "fay", (now) => now.filled > filled + 9600);
+      await receive(true);
+      await flows(gus, "fay");
+    }
+    const seen = await errors(gus);
+    if (seen.length > 0) throw new Error(`gus saw ${seen.join("; ")}`);
+  });
 }
