@@ -61,7 +61,7 @@ bundle() { make --silent web; }
 
 gotest() { $GO test -json "$@" 2>&1 | $GO run ./deploy/testreport; }
 
-browser() { (cd web/ts && npm run --silent story); }
+browser() { (cd web/ts && npm run --silent story "$@"); }
 
 unit() { (cd web/ts && npm run --silent test); }
 
@@ -88,6 +88,9 @@ all)
 long)
 	sh deploy/need.sh postgres chromium openssl || exit 1
 	counted "resume on a LiveKit cluster" gotest -tags promise -run TestResumeContract ./sfu/livekit
+	step "browser code bundles" bundle
+	step "build" $GO build -o bin/ ./cmd/consilium ./cmd/consultbot
+	counted "the main job on a LiveKit server" browser mainJobOnLiveKit
 	counted "promises, soak, long fuzzing" gotest -tags promise -race -timeout 8h ./...
 	;;
 *)

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import type { Page } from "playwright-core";
 import { makePasskey, signIn } from "./acts.ts";
+import { onCluster } from "./cluster.ts";
 import { cutSockets, enterRoom, live, listenTo, moving, waiting } from "./room.ts";
 import { type Counts, type Person, play, type Stage } from "./stage.ts";
 import { untilHeard } from "./tone.ts";
@@ -20,6 +21,11 @@ const voices = [voice.otieno, voice.tremblay, voice.idris, voice.aziz] as const;
 
 export async function mainJob(): Promise<Counts> {
   return play({ name: "mainJob" }, tell);
+}
+
+/** The same with the media on LiveKit's server: other settings, and nothing else. */
+export async function mainJobOnLiveKit(): Promise<Counts> {
+  return onCluster((env) => play({ name: "mainJobOnLiveKit", env }, tell));
 }
 
 async function tell(stage: Stage): Promise<void> {
