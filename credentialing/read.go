@@ -555,3 +555,19 @@ func (s *Service) Question(ctx context.Context, actor identity.Actor, ask Ask) (
 	})
 	return d, rules, err
 }
+
+// ExportFile is File at this instant for a program that takes it elsewhere: that it did
+// is an event. Officers export everybody's, others their own.
+func (s *Service) ExportFile(ctx context.Context, actor identity.Actor, person identity.PersonID) (PersonFile, error) {
+	f, err := s.File(ctx, actor, person, s.db.Now())
+	if err != nil {
+		return f, err
+	}
+	err = s.db.Write(ctx, actor.Scope(), func(tx *audit.Tx) error {
+		ev := actor.Event("credential.exported")
+		ev.Objects = map[string]string{"person": string(person)}
+		tx.Append(ev)
+		return nil
+	})
+	return f, err
+}

@@ -159,4 +159,6 @@
 //	/sessions/{appointment}               door, lobby and room (area room)
 //	/sessions/{session}/feed              its WebSocket
 //	/credentials …                        area officer
+//	/renew/{token}                        link of a reminder: send the renewed document (area upload)
+//	/fhir/…                               FHIR R4, read only (web/fhir)
 package web

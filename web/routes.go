@@ -39,6 +39,7 @@ func (s *Server) routes() []route {
 		s.officerRoutes(),
 		s.uploadRoutes(),
 		s.recordRoutes(),
+		s.fhirRoutes(),
 	)
 }
 

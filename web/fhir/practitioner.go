@@ -1,0 +1,200 @@
+package fhir
+
+import (
+	"strings"
+	"time"
+
+	"github.com/consilium-health/consilium/credentialing"
+	"github.com/consilium-health/consilium/credentialing/identity"
+)
+
+// Object is a resource or a part of one, as JSON has it.
+type Object = map[string]any
+
+// Source is what is exported of a person.
+type Source struct {
+	Base   string // address of the API without a slash at the end; ours of extensions and codes begin with it
+	Person identity.Person
+	File   credentialing.PersonFile // as of the instant asked about
+	Roles  []identity.Grant
+	// Organizations are the names of those that Roles, facilities and Verifiers mean.
+	Organizations map[identity.OrganizationID]string
+	// Verifiers are the organizations that those who verified work for.
+	Verifiers map[identity.PersonID]identity.OrganizationID
+}
+
+// put leaves out what is empty: FHIR has no empty arrays.
+func put(o Object, field string, list []any) {
+	if len(list) > 0 {
+		o[field] = list
+	}
+}
+
+func set(o Object, field, value string) {
+	if value != "" {
+		o[field] = value
+	}
+}
+
+func instant(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+func date(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.DateOnly)
+}
+
+// period is from and to as the source gave them: a bare date stays one.
+func period(from, to credentialing.Moment) Object {
+	p := Object{}
+	set(p, "start", from.String())
+	set(p, "end", to.String())
+	if len(p) == 0 {
+		return nil
+	}
+	return p
+}
+
+func (s Source) coding(system, code string) Object {
+	return Object{"coding": []any{Object{"system": s.Base + "/CodeSystem/" + system, "code": code}}}
+}
+
+func (s Source) extension(name string) string { return s.Base + "/StructureDefinition/" + name }
+
+func (s Source) organization(id identity.OrganizationID) Object {
+	r := Object{"reference": "Organization/" + string(id), "type": "Organization"}
+	set(r, "display", s.Organizations[id])
+	return r
+}
+
+func (s Source) self() Object {
+	return Object{"reference": "Practitioner/" + string(s.Person.ID), "type": "Practitioner", "display": s.Person.Name}
+}
+
+// Practitioner is FHIR R4 Practitioner: the qualifications are what was verified.
+func (s Source) Practitioner() Object {
+	o := Object{"resourceType": "Practitioner", "id": string(s.Person.ID), "active": !s.Person.Disabled,
+		"identifier": []any{Object{"system": s.Base + "/person", "value": string(s.Person.ID)}},
+		"name":       []any{Object{"text": s.Person.Name}}}
+	var languages, held []any
+	for _, tag := range s.Person.Languages {
+		languages = append(languages, Object{"coding": []any{Object{"system": "urn:ietf:bcp:47", "code": tag}}})
+	}
+	put(o, "communication", languages)
+	for _, c := range s.File.Credentials {
+		if c.Counts.Verified == nil {
+			continue
+		}
+		held = append(held, s.qualification(c))
+	}
+	put(o, "qualification", held)
+	return o
+}
+
+// qualification is one verified credential; its id is the credential's.
+func (s Source) qualification(c credentialing.CredentialView) Object {
+	q := Object{"id": string(c.ID), "code": s.coding("credential-kind", string(c.Kind)),
+		"identifier": []any{Object{"value": c.Number, "assigner": Object{"display": c.Issuer}}}, "issuer": Object{"display": c.Issuer}}
+	if p := period(c.Counts.ValidFrom, c.Counts.ValidTo); p != nil {
+		q["period"] = p
+	}
+	more := []any{Object{"url": s.extension("credential-status"), "valueCode": standing(c.Standing)}}
+	for _, place := range places(c) {
+		// Our own value set of ISO 3166 codes: the US directory's knows postal states only.
+		more = append(more, Object{"url": s.extension("where-valid"), "valueCodeableConcept": Object{"coding": []any{Object{"system": iso3166(place), "code": place}}}})
+	}
+	if c.Counts.Type != "" {
+		more = append(more, Object{"url": s.extension("credential-type"), "valueString": c.Counts.Type})
+	}
+	q["extension"] = more
+	return q
+}
+
+// standing is how a credential stands, in one word.
+func standing(st credentialing.Standing) string {
+	switch {
+	case st.Usable:
+		return "active"
+	case st.StatusAt.Adverse():
+		return string(st.StatusAt)
+	case st.Reason != "":
+		return st.Reason
+	}
+	return "unknown"
+}
+
+// places are where a credential is valid: its own place, or the territories of a cover.
+func places(c credentialing.CredentialView) []string {
+	if c.Jurisdiction != "" {
+		return []string{c.Jurisdiction}
+	}
+	var out []string
+	for _, t := range c.Counts.Territories {
+		if t != "*" {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+func iso3166(code string) string {
+	if strings.Contains(code, "-") {
+		return "urn:iso:std:iso:3166:-2"
+	}
+	return "urn:iso:std:iso:3166"
+}
+
+// PractitionerRoles are FHIR R4 PractitionerRole: one for each role in force, with the privileges
+// that the person has at its organization.
+func (s Source) PractitionerRoles() []Object {
+	var out []Object
+	for _, g := range s.Roles {
+		o := Object{"resourceType": "PractitionerRole", "id": g.ID, "active": !s.Person.Disabled, "practitioner": s.self(), "code": []any{s.coding("role", string(g.Role))}}
+		p := Object{}
+		set(p, "start", instant(g.From))
+		set(p, "end", instant(g.Until))
+		if len(p) > 0 {
+			o["period"] = p
+		}
+		if g.Organization != "" {
+			o["organization"] = s.organization(g.Organization)
+		}
+		if s.Person.Specialty != "" && (g.Role == identity.RoleSpecialist || g.Role == identity.RoleLocalPhysician) {
+			o["specialty"] = []any{s.coding("specialty", s.Person.Specialty)}
+		}
+		var more []any
+		for _, c := range s.File.Credentials {
+			privilege := c.Kind == credentialing.KindPrivilege || c.Kind == credentialing.KindPrivilegeByProxy
+			if privilege && c.Counts.Verified != nil && c.Counts.Facility == string(g.Organization) {
+				more = append(more, s.privilege(c))
+			}
+		}
+		put(o, "extension", more)
+		out = append(out, o)
+	}
+	return out
+}
+
+// privilege is an extension: a facility's privilege is no license, so it stands with the
+// role there and not among the qualifications alone.
+func (s Source) privilege(c credentialing.CredentialView) Object {
+	parts := []any{Object{"url": "credential", "valueString": string(c.ID)}, Object{"url": "kind", "valueCode": string(c.Kind)},
+		Object{"url": "status", "valueCode": standing(c.Standing)}}
+	for _, a := range c.Counts.Activities {
+		parts = append(parts, Object{"url": "activity", "valueCode": string(a)})
+	}
+	if p := period(c.Counts.ValidFrom, c.Counts.ValidTo); p != nil {
+		parts = append(parts, Object{"url": "period", "valuePeriod": p})
+	}
+	if c.Kind == credentialing.KindPrivilegeByProxy {
+		// The number of such a credential is that of its written agreement, its issuer the distant site.
+		parts = append(parts, Object{"url": "agreement", "valueString": c.Number}, Object{"url": "distant-site", "valueString": c.Issuer})
+	}
+	return Object{"url": s.extension("privilege"), "extension": parts}
+}

@@ -1,0 +1,142 @@
+package web
+
+import (
+	"encoding/json"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/fhir/go/fhirversion"
+	"github.com/google/fhir/go/jsonformat"
+
+	"github.com/consilium-health/consilium/credentialing"
+	"github.com/consilium-health/consilium/credentialing/identity"
+	"github.com/consilium-health/consilium/web/fhir"
+)
+
+// readByAnother has another implementation of FHIR R4 read a resource: it refuses
+// unknown fields and codes, wrong types of references and what is missing.
+func readByAnother(t *testing.T, body []byte) {
+	t.Helper()
+	u, err := jsonformat.NewUnmarshaller("UTC", fhirversion.R4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := u.Unmarshal(body); err != nil {
+		t.Errorf("another implementation refuses it: %v\n%s", err, body)
+	}
+}
+
+// fhir asks the API as somebody.
+func (o office) fhir(t *testing.T, who, path string, status int) fhir.Object {
+	t.Helper()
+	w := get(o, "/fhir"+path, o.as(who), header("Accept", "application/fhir+json"))
+	if w.Code != status || !strings.HasPrefix(w.Header().Get("Content-Type"), "application/fhir+json") {
+		t.Fatalf("%s as %s: %d %s\n%s", path, who, w.Code, w.Header().Get("Content-Type"), w.Body)
+	}
+	readByAnother(t, w.Body.Bytes())
+	var out fhir.Object
+	if err := json.Unmarshal(w.Body.Bytes(), &out); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func statuses0(bundle fhir.Object) []string {
+	var out []string
+	list, _ := bundle["entry"].([]any)
+	for _, e := range list {
+		out = append(out, e.(fhir.Object)["resource"].(fhir.Object)["status"].(string))
+	}
+	return out
+}
+
+func TestFHIRExportTellsWhatWasVerifiedAndHow(t *testing.T) {
+	o := openOffice(t)
+	me := string(o.people["otieno"])
+	o.fhir(t, "nobody", "/metadata", 200)
+	license, _ := o.endingSoon(t, "otieno")
+	claim := o.send(t, "wanjiru", "/credentials/people/"+me+"/claim", url.Values{"kind": {"malpractice"}, "issuer": {"Mutual"}, "number": {"M-1"},
+		"territories": {"KE US-CA *"}, "valid_from": {"2020-01-01"}, "valid_to": {"2099-12-31"}, "currency": {"USD"}, "per_claim": {"1000000"}, "aggregate": {"3000000"}})
+	o.send(t, "wanjiru", "/credentials/people/"+me+"/claim", url.Values{"kind": {"licence"}, "issuer": {"Medical council"}, "number": {"SECRET-otieno"},
+		"jurisdiction": {"KE"}, "valid_from": {"2026-01-01"}, "valid_to": {"2099-12-31"}})
+	o.send(t, "wanjiru", "/credentials/people/"+me+"/exclusions", url.Values{"lists": {"LEIE"}, "entry": {"E-999"}})
+
+	p := o.fhir(t, "wanjiru", "/Practitioner/"+me, 200)
+	held, _ := p["qualification"].([]any)
+	if len(held) != 1 || held[0].(fhir.Object)["id"] != string(license) {
+		t.Fatalf("qualifications: %v", held)
+	}
+	one := held[0].(fhir.Object)
+	if one["issuer"].(fhir.Object)["display"] != "Medical council" || one["period"].(fhir.Object)["start"] != "2020-01-01" {
+		t.Errorf("qualification: %v", one)
+	}
+	roles := o.fhir(t, "wanjiru", "/PractitionerRole?practitioner=Practitioner/"+me, 200)
+	if roles["total"] != 1.0 {
+		t.Errorf("roles: %v", roles)
+	}
+	results := o.fhir(t, "otieno", "/VerificationResult?target="+url.QueryEscape("Practitioner/"+me), 200)
+	got := strings.Join(statuses0(results), " ")
+	if strings.Count(got, "validated") != 1 || strings.Count(got, "attested") != 2 {
+		t.Errorf("statuses: %s", got)
+	}
+	body, err := json.Marshal([]fhir.Object{p, roles, results})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range []string{"E-999", "LEIE", "sha256", "M-1"} {
+		if strings.Contains(string(body), secret) {
+			t.Errorf("the export tells %q", secret)
+		}
+	}
+	o.send(t, "wanjiru", claim+"/verify", url.Values{"method": {"certificate"}, "source": {"Mutual"}, "result": {"needs-review"}, "status": {"active"}})
+	o.send(t, "wanjiru", "/credentials/"+string(license)+"/status", url.Values{"new_status": {"suspended"}, "status_source": {"council"}})
+	results = o.fhir(t, "wanjiru", "/VerificationResult?target="+me, 200)
+	if got := strings.Join(statuses0(results), " "); !strings.Contains(got, "in-process") {
+		t.Errorf("after a doubtful answer: %s", got)
+	}
+	p = o.fhir(t, "wanjiru", "/Practitioner/"+me, 200)
+	if body, _ := json.Marshal(p["qualification"]); !strings.Contains(string(body), `"valueCode":"suspended"`) {
+		t.Errorf("after a suspension: %s", body)
+	}
+
+	// Who may not know of it is told nothing.
+	for _, c := range []struct {
+		who, path string
+		status    int
+	}{
+		{"weber", "/Practitioner/" + me, 404},
+		{"weber", "/VerificationResult?target=" + me, 404},
+		{"wanjiru", "/Practitioner/x", 404},
+		{"wanjiru", "/PractitionerRole", 400},
+		{"wanjiru", "/PractitionerRole?practitioner=" + me + "&role=x", 400},
+		{"nobody", "/Practitioner/" + me, 401},
+	} {
+		if out := o.fhir(t, c.who, c.path, c.status); out["resourceType"] != "OperationOutcome" {
+			t.Errorf("%s as %s: %v", c.path, c.who, out)
+		}
+	}
+}
+
+func TestFHIRExportOfPrivilegesAndEmptyFiles(t *testing.T) {
+	src := fhir.Source{Base: "https://consult.example.org/fhir", Person: identity.Person{ID: "0198c0de-0000-7000-8000-000000000001", Name: "Dr A"}}
+	for _, o := range append(append([]fhir.Object{src.Practitioner()}, src.PractitionerRoles()...), fhir.Bundle(src.Base, src.Base, time.Now(), src.VerificationResults())) {
+		body, _ := json.Marshal(o)
+		readByAnother(t, body)
+	}
+	src.Roles = []identity.Grant{{ID: "role-1", Organization: "org-1", Role: identity.RoleSpecialist, From: time.Now()}}
+	held := credentialing.Held{Version: "claim-1", Kind: credentialing.KindPrivilegeByProxy, Facility: "org-1", Activities: []credentialing.Activity{credentialing.AdvisePhysician},
+		ValidFrom: credentialing.Date(2026, 1, 1), Verified: &credentialing.Verified{Method: "equivalent", At: time.Now(), NextDue: time.Now().AddDate(1, 0, 0)}}
+	src.File.Credentials = []credentialing.CredentialView{{ID: "c-1", ClaimID: "claim-1", Kind: held.Kind, Issuer: "Distant Hospital", Number: "AGREEMENT-7", Counts: held,
+		Standing: credentialing.Standing{Usable: true}}}
+	body, _ := json.Marshal(src.PractitionerRoles()[0])
+	readByAnother(t, body)
+	if !strings.Contains(string(body), "AGREEMENT-7") || !strings.Contains(string(body), "Distant Hospital") {
+		t.Errorf("the privilege by proxy is missing: %s", body)
+	}
+	for _, o := range src.VerificationResults() {
+		body, _ := json.Marshal(o)
+		readByAnother(t, body)
+	}
+}
