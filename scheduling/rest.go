@@ -20,6 +20,9 @@ type RestRules struct {
 	Version      int // 0 are the defaults
 }
 
+// none tells whether nothing is asked.
+func (r RestRules) none() bool { return r.Between <= 0 && r.InARow <= 0 && r.InterpretDay <= 0 }
+
 // DefaultRest is what holds for clinics that said nothing: eleven hours between two
 // days, a break of ten minutes after ninety, six hours of interpreting a day.
 var DefaultRest = RestRules{Between: 11 * time.Hour, InARow: 90 * time.Minute, Break: 10 * time.Minute, InterpretDay: 6 * time.Hour}

@@ -86,7 +86,7 @@ func (b *bench) crowd(ctx context.Context, n schedulingSizes) error {
 			return fmt.Errorf("visits: %w", err)
 		}
 	}
-	return settle(ctx, b.a.pool)
+	return settle(ctx, b.a.cluster.OwnerURL())
 }
 
 // benchFind measures the search as a function of values.

@@ -2,8 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 
-	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/consilium-health/consilium/credentialing/audit"
 )
@@ -53,8 +54,13 @@ func crowdVisits(ctx context.Context, tx *audit.Tx, determination string, n, fro
 	return err
 }
 
-// settle lets the database learn what it holds, as it does by itself in time.
-func settle(ctx context.Context, pool *pgxpool.Pool) error {
-	_, err := pool.Exec(ctx, `analyze`)
-	return err
+// settle lets the database learn what it holds, as it does by itself within a minute.
+// Only the owner of the tables may have it done; to anybody else it is a warning.
+func settle(ctx context.Context, owner string) error {
+	conn, err := pgx.Connect(ctx, owner)
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, `vacuum analyze`)
+	return errors.Join(err, conn.Close(ctx))
 }
