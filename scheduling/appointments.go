@@ -63,7 +63,8 @@ func open(ctx context.Context, tx *audit.Tx, actor identity.Actor, id Appointmen
 }
 
 // Appointment reads one appointment: for the people seated and for those who arrange
-// for its clinic.
+// for its clinic. An interpreter who has not promised confidentiality gets it without
+// anybody else.
 func (s *Service) Appointment(ctx context.Context, actor identity.Actor, id AppointmentID) (Appointment, error) {
 	var a Appointment
 	err := s.db.Read(ctx, actor.Scope(), func(tx *audit.Tx) (err error) {
@@ -73,7 +74,7 @@ func (s *Service) Appointment(ctx context.Context, actor identity.Actor, id Appo
 	if err != nil {
 		return Appointment{}, fmt.Errorf("appointment %s: %w", id, err)
 	}
-	return a, nil
+	return a.readBy(actor), nil
 }
 
 // AppointmentsOf lists the appointments within [from, to) by start: the actor's own
@@ -118,6 +119,9 @@ func (s *Service) AppointmentsOf(ctx context.Context, actor identity.Actor, from
 			return !ok || string(seat.ID) != actor.Seat
 		})
 	}
+	for i, a := range list {
+		list[i] = a.readBy(actor)
+	}
 	slices.SortFunc(list, func(a, b Appointment) int {
 		if c := a.StartAt.Compare(b.StartAt); c != 0 {
 			return c
@@ -148,10 +152,14 @@ func (s *Service) AppointmentsOfCase(ctx context.Context, actor identity.Actor, 
 	if err != nil {
 		return nil, fmt.Errorf("appointments of case %s: %w", ref, err)
 	}
-	return slices.DeleteFunc(list, func(a Appointment) bool {
+	list = slices.DeleteFunc(list, func(a Appointment) bool {
 		_, seated := a.Seat(actor.Person)
 		return !seated && !arranges(actor, organization)
-	}), nil
+	})
+	for i, a := range list {
+		list[i] = a.readBy(actor)
+	}
+	return list, nil
 }
 
 // mayCancel: who arranges, and whoever is seated except interpreters, who decline.

@@ -225,6 +225,24 @@ func wasConfirmed(ctx context.Context, tx *audit.Tx, id AppointmentID) (was bool
 	return was, oneRow(err)
 }
 
+// neverConfirmed are those of some visits that were never booked, so that their patients
+// do not know of them.
+func neverConfirmed(ctx context.Context, tx *audit.Tx, ids []string) (map[AppointmentID]bool, error) {
+	rows, _ := tx.Query(ctx, `
+		select id::text
+		from appointment
+		where organization_id = $1 and id = any($2::uuid[]) and confirmed_at is null`, tx.Scope.Organization, ids)
+	list, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("visits that were never booked: %w", err)
+	}
+	out := make(map[AppointmentID]bool, len(list))
+	for _, id := range list {
+		out[AppointmentID(id)] = true
+	}
+	return out, nil
+}
+
 func interpretersDue(ctx context.Context, tx *audit.Tx, short time.Time, most int) (map[identity.OrganizationID][]string, error) {
 	rows, _ := tx.Query(ctx, `select organization_id::text, appointment_id::text from interpreters_due($1, $2, $3)`, tx.Now(), short, most)
 	out, err := byClinic(rows)

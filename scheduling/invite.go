@@ -152,6 +152,9 @@ func (s *Service) invitation(ctx context.Context, tx *audit.Tx, a Appointment, p
 		return out, ErrNotFound
 	}
 	out.Person, out.Zone = one, s.zoneOf(one)
+	if a.sealedTo(person) {
+		out.Appointment = a.unnamed(person)
+	}
 	if a.AnchorPerson == person {
 		out.Zone = a.AnchorZone
 	}

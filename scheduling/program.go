@@ -262,19 +262,7 @@ func (s *Service) hostPeople(ctx context.Context, tx *audit.Tx, clinic identity.
 	if !ok {
 		return nil, nil
 	}
-	var out []identity.Person
-	for _, role := range []identity.Role{identity.RoleLocalPhysician, identity.RoleCoordinator} {
-		people, err := staff.PeopleOfTx(ctx, tx, clinic, role)
-		if err != nil {
-			return nil, fmt.Errorf("people of the clinic: %w", err)
-		}
-		for _, p := range people {
-			if !p.Disabled && !slices.ContainsFunc(out, func(o identity.Person) bool { return o.ID == p.ID }) {
-				out = append(out, p)
-			}
-		}
-	}
-	return out, nil
+	return identity.StaffOf(ctx, tx, staff, clinic, identity.RoleLocalPhysician, identity.RoleCoordinator)
 }
 
 // Presences lists the presences that the actor may know of, those that are over last:

@@ -236,6 +236,8 @@ func (s *Service) reviewTx(ctx context.Context, tx *audit.Tx, org identity.Organ
 	}
 	found := r.findings(answers, quals)
 	var done Reviewed
+	type told struct{ event, visit int }
+	var telling []told
 	var tell []string
 	var events []audit.Event
 	var save reviewSave
@@ -265,12 +267,26 @@ func (s *Service) reviewTx(ctx context.Context, tx *audit.Tx, org identity.Organ
 						return Reviewed{}, err
 					}
 				}
-				e.Tell = a.concerned(tell)
+				telling = append(telling, told{event: len(events), visit: i})
 			}
 			events = append(events, e)
 		}
 		save.reviews = append(save.reviews, reviewRow{id: a.ID, next: f.next, held: f.obstacles})
 		save.seats = append(save.seats, f.determined...)
+	}
+	if len(telling) > 0 {
+		ids := make([]string, len(telling))
+		for i, t := range telling {
+			ids[i] = string(r.list[t.visit].ID)
+		}
+		never, err := neverConfirmed(ctx, tx, ids)
+		if err != nil {
+			return Reviewed{}, err
+		}
+		for _, t := range telling {
+			a := r.list[t.visit]
+			events[t.event].Tell = a.concerned(tell, a.State == StateBooked || !never[a.ID])
+		}
 	}
 	for _, e := range events {
 		tx.Append(e)
@@ -504,11 +520,13 @@ func (a Appointment) reviewEvent(actor identity.Actor, o outcome, before State, 
 	return e, true
 }
 
-// concerned are the people seated and those who arrange for the clinic.
-func (a Appointment) concerned(coordinators []string) []string {
+// concerned are the people seated and those who arrange for the clinic. The patient is
+// only if the visit was promised to them: while it waits for its interpreters for the
+// first time they have not heard of it, and do not hear that it is set aside.
+func (a Appointment) concerned(coordinators []string, promised bool) []string {
 	var out []string
 	for _, s := range a.Seats {
-		if !s.Released {
+		if !s.Released && (promised || s.Role != RolePatient) {
 			out = append(out, string(s.Person))
 		}
 	}
@@ -520,18 +538,9 @@ func (a Appointment) concerned(coordinators []string) []string {
 	return out
 }
 
+// coordinators are the clinic's coordinators who can be told, by id.
 func coordinators(ctx context.Context, tx *audit.Tx, staff Staff, org identity.OrganizationID) ([]string, error) {
-	people, err := staff.PeopleOfTx(ctx, tx, org, identity.RoleCoordinator)
-	if err != nil {
-		return nil, fmt.Errorf("coordinators: %w", err)
-	}
-	out := []string{}
-	for _, p := range people {
-		if !p.Disabled {
-			out = append(out, string(p.ID))
-		}
-	}
-	return out, nil
+	return identity.StaffIDs(ctx, tx, staff, org, identity.RoleCoordinator)
 }
 
 // Obstacles tells why an appointment needs attention, as it was found last: all to

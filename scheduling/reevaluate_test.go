@@ -105,7 +105,7 @@ func TestSuspensionSetsTheVisitAsideAndReinstatementRestoresIt(t *testing.T) {
 			t.Errorf("%d events %s, want %d", n, act, want)
 		}
 	}
-	if told := a.concerned([]string{string(w.peter)}); !slices.Contains(told, string(w.peter)) || len(told) != 5 {
+	if told := a.concerned([]string{string(w.peter)}, true); !slices.Contains(told, string(w.peter)) || len(told) != 5 {
 		t.Errorf("told %v, want four people seated and the coordinator", told)
 	}
 }

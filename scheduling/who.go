@@ -11,7 +11,7 @@ import (
 
 // AboutSpecialist reads a visit and the question that its specialist's part rests on,
 // for those who may read who the specialist is: the patient on their seat, those who
-// arrange for the clinic, and the clinic's people who sit there.
+// arrange for the clinic, and the clinic's people who sit there; see ReadsWho.
 func (s *Service) AboutSpecialist(ctx context.Context, actor identity.Actor, id AppointmentID) (Appointment, credentialing.Ask, error) {
 	var a Appointment
 	var ask credentialing.Ask
@@ -19,9 +19,7 @@ func (s *Service) AboutSpecialist(ctx context.Context, actor identity.Actor, id 
 		if a, err = open(ctx, tx, actor, id, false); err != nil {
 			return err
 		}
-		seat, seated := a.Seat(actor.Person)
-		ours := !actor.Guest() && actor.Organization == a.Organization && seated
-		if !arranges(actor, a.Organization) && !ours && (!seated || seat.Role != RolePatient) {
+		if !ReadsWho(actor, a) {
 			return ErrNotFound
 		}
 		who := a.specialist()

@@ -361,6 +361,10 @@ func (s *Service) decideZone(ctx context.Context, tx *audit.Tx, actor identity.A
 			e = actor.Event("appointment.clock_moved")
 		}
 	}
+	promised, err := wasConfirmed(ctx, tx, a.ID)
+	if err != nil {
+		return err
+	}
 	var ask []string
 	for _, p := range item.Parties {
 		reads := p.Instant
@@ -371,7 +375,7 @@ func (s *Service) decideZone(ctx context.Context, tx *audit.Tx, actor identity.A
 		if !ok || seat.ID != p.Seat {
 			continue
 		}
-		if reads != p.Before || item.delta() != 0 && d == KeepWall {
+		if (promised || seat.Role != RolePatient) && (reads != p.Before || item.delta() != 0 && d == KeepWall) {
 			e.Tell = append(e.Tell, string(p.Person))
 		}
 		if reads != p.Before && p.Person != actor.Person {

@@ -226,7 +226,7 @@ func (s *Server) showAppointment(w http.ResponseWriter, r *http.Request, status 
 			p.Tasks = append(p.Tasks, pages.TaskRow{Text: s.sentence(v.l, "before:"+t.Condition), For: people[t.Person].Name})
 		}
 	}
-	p.Who = readsWho(v.actor, a)
+	p.Who = scheduling.ReadsWho(v.actor, a)
 	if p.Hold, err = s.holdCard(r.Context(), v, a); err != nil {
 		return err
 	}
@@ -256,11 +256,8 @@ func (s *Server) showAppointment(w http.ResponseWriter, r *http.Request, status 
 			return err
 		}
 	}
-	// Before the promise of confidentiality an interpreter sees the pair, the time and how
-	// it is done, and nothing of anybody else.
 	if seated && own.Role == scheduling.RoleInterpreter && own.AttestedAt.IsZero() && !arranges {
-		p.People = slices.DeleteFunc(p.People, func(row pages.PersonRow) bool { return !row.You })
-		p.Note, p.Who, p.SetAside = "", false, nil
+		p.SetAside = nil // it speaks of others, see scheduling.ReadsWho
 	}
 	if arranges {
 		if p.Ladder, err = s.ladderCard(r.Context(), v, a); err != nil {

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"net/http"
 
-	"github.com/consilium-health/consilium/credentialing/identity"
-	"github.com/consilium-health/consilium/scheduling"
 	"github.com/consilium-health/consilium/web/i18n"
 	"github.com/consilium-health/consilium/web/pages"
 )
@@ -55,10 +53,4 @@ func (s *Server) whoIsSpecialist(w http.ResponseWriter, r *http.Request) error {
 	}
 	p.Crumbs = []pages.Crumb{{Href: "/appointments/" + string(a.ID), Label: kindName(v.l, a.Kind)}}
 	return s.render(w, r, http.StatusOK, pages.Who(p))
-}
-
-// readsWho tells whether somebody may read who the specialist of a visit is.
-func readsWho(actor identity.Actor, a scheduling.Appointment) bool {
-	seat, seated := a.Seat(actor.Person)
-	return scheduling.Arranges(actor, a.Organization) || seated && (seat.Role == scheduling.RolePatient || !actor.Guest() && actor.Organization == a.Organization)
 }

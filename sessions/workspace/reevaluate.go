@@ -217,7 +217,7 @@ func (s *Service) reviewCasesTx(ctx context.Context, tx *audit.Tx, org identity.
 			continue
 		}
 		if tell == nil {
-			if tell, err = arrangers(ctx, tx, people, org); err != nil {
+			if tell, err = identity.StaffIDs(ctx, tx, people, org, identity.RoleCoordinator); err != nil {
 				return Reviewed{}, err
 			}
 		}
@@ -232,20 +232,6 @@ func (s *Service) reviewCasesTx(ctx context.Context, tx *audit.Tx, org identity.
 }
 
 func peopleOf(c caseRow) []string { return people(c.Responsible, c.Specialist) }
-
-func arrangers(ctx context.Context, tx *audit.Tx, dir staff, org identity.OrganizationID) ([]string, error) {
-	list, err := dir.PeopleOfTx(ctx, tx, org, identity.RoleCoordinator)
-	if err != nil {
-		return nil, fmt.Errorf("coordinators: %w", err)
-	}
-	out := []string{}
-	for _, p := range list {
-		if !p.Disabled {
-			out = append(out, string(p.ID))
-		}
-	}
-	return out, nil
-}
 
 // Obstacles tells what stands against the people of a case, as it was found last.
 func (s *Service) Obstacles(ctx context.Context, actor identity.Actor, id CaseID) ([]Obstacle, error) {
