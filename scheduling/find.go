@@ -100,10 +100,12 @@ func (p *plan) slot(f Found) (Slot, error) {
 	}
 	if p.interpreted {
 		out.Interpreted, out.Pivot = p.pair, f.Pivot
-		for _, id := range f.Interpreters {
-			if err := add(identity.PersonID(id), RoleInterpreter); err != nil {
+		for _, c := range p.crewOf(f) {
+			if err := add(c.person, RoleInterpreter); err != nil {
 				return out, err
 			}
+			last := &out.Parties[len(out.Parties)-1]
+			last.Pair, last.Leg = c.pair, c.leg
 		}
 	}
 	return out, nil

@@ -99,6 +99,8 @@ type SlotParty struct {
 	Name   string
 	Role   Role
 	Clock  Clock
+	Pair   [2]string // interpreters: the languages carried; zero for others
+	Leg    int       // interpreters: 0 direct; 1 and 2 the legs of a relay
 }
 
 // Clock is an instant as one person's wall shows it.

@@ -283,13 +283,19 @@ func (s *Server) showAppointment(w http.ResponseWriter, r *http.Request, status 
 
 var networkLevels = map[string]pages.Level{"good": pages.LevelOK, "fair": pages.LevelWarn, "poor": pages.LevelBad}
 
+// interpreterWhy are the sentences of the codes about interpreters that a search gives of
+// its own; those of a certificate are credentialing's.
+var interpreterWhy = map[string]i18n.ID{
+	"interpreter:no-common-pair": i18n.BookingWhyNoPair,
+	"interpreter:team":           i18n.SeekWhyTeam,
+	"interpreter:relay-leg":      i18n.SeekWhyRelayLeg,
+	"interpreter:avoid":          i18n.SeekWhyAvoid,
+}
+
 // sentence says a code of credentialing in the reader's language.
 func (s *Server) sentence(l *i18n.Localizer, code string) string {
-	switch code {
-	case "interpreter:alone":
-		return l.T(i18n.BookingWhyInterpreterAlone)
-	case "interpreter:no-common-pair":
-		return l.T(i18n.BookingWhyNoPair)
+	if id, ok := interpreterWhy[code]; ok {
+		return l.T(id)
 	}
 	e := s.d.Credentialing.Explain(code)
 	return l.Sentence(e.MessageID, sentenceData(e))

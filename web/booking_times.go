@@ -208,10 +208,10 @@ func (s *Server) timesFrom(p *pages.TimesPage, day string) string {
 
 // slotRow leaves out the reader, whose clock stands first already.
 func slotRow(v *visit, slot scheduling.Slot) pages.SlotRow {
-	row := pages.SlotRow{Start: slot.Start, End: slot.End()}
+	row := pages.SlotRow{Start: slot.Start, End: slot.End(), Pivot: slot.Pivot}
 	for _, o := range slot.Parties {
 		if o.Person != v.actor.Person {
-			row.Others = append(row.Others, pages.ClockRow{Name: o.Name, Role: string(o.Role), Zone: o.Clock.Zone})
+			row.Others = append(row.Others, pages.ClockRow{Name: o.Name, Role: string(o.Role), Zone: o.Clock.Zone, Pair: o.Pair})
 		}
 	}
 	return row
@@ -285,6 +285,9 @@ func (s *Server) whys(ctx context.Context, l *i18n.Localizer, list []scheduling.
 func (s *Server) why(ctx context.Context, l *i18n.Localizer, w scheduling.Reason, pair [2]string) (pages.WhyRow, error) {
 	row := pages.WhyRow{ID: i18n.ID("booking.why." + string(w.Limit)), Vars: i18n.V{"Name": w.Name}, Gained: w.Gained, First: w.First, Name: w.Name}
 	if w.Refusal == nil {
+		if w.Limit == scheduling.LimitRest { // by which rule is not known
+			row.ID, row.Vars = whyRest(l, w.Name, nil)
+		}
 		return row, nil
 	}
 	return row, s.whyRefused(ctx, l, &row, *w.Refusal, pair)
@@ -302,12 +305,9 @@ func (s *Server) whyRefused(ctx context.Context, l *i18n.Localizer, row *pages.W
 		row.Rule, row.RuleText, row.Until = why.Rule, s.ruleText(why.Lead), why.Until
 		row.Why, err = s.sentences(ctx, l, &why)
 	case scheduling.LimitInterpreter:
-		switch why.Lead {
-		case "interpreter:alone":
-			row.ID = i18n.BookingWhyInterpreterAlone
-		case "interpreter:no-common-pair":
-			row.ID = i18n.BookingWhyNoPair
-		default:
+		if id, ok := interpreterWhy[why.Lead]; ok {
+			row.ID = id
+		} else {
 			row.Vars = i18n.V{"From": i18n.Lang(pair[0]), "To": i18n.Lang(pair[1])}
 		}
 	}

@@ -84,6 +84,30 @@ type SlotRow struct {
 	Start  time.Time
 	End    time.Time
 	Others []ClockRow
+	Pivot  string // language through which a relay goes; "" for none
+}
+
+// Crew are the interpreters found: those of a relay in the order of its legs.
+func (r SlotRow) Crew() []ClockRow {
+	var out []ClockRow
+	for _, o := range r.Others {
+		if o.Pair[0] != "" {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// Turns tells whether two take turns on a leg: one alone tires.
+func (r SlotRow) Turns() bool {
+	seen := map[[2]string]bool{}
+	for _, o := range r.Crew() {
+		if seen[o.Pair] {
+			return true
+		}
+		seen[o.Pair] = true
+	}
+	return false
 }
 
 // Value is the start as the form sends it.
@@ -94,6 +118,7 @@ type ClockRow struct {
 	Name string
 	Role string
 	Zone string
+	Pair [2]string // languages an interpreter carries; zero for others
 }
 
 // AppointmentsPage lists the reader's appointments.
