@@ -16,20 +16,24 @@ const (
 	// sendSlot holds a forwarded packet with its header and tag.
 	sendSlot = 1600
 	// sendSlots are filled before a batch leaves in any case.
-	sendSlots = 256
+	sendSlots = 1024
+	// mostRounds is how often is read before a batch leaves in any case. The packets that
+	// come while others are sealed leave in the same messages; a flood makes nobody wait.
+	mostRounds = 4
 	// reportSlots are filled before reports leave in any case.
 	reportSlots = 64
 )
 
 // mediaConn is the media socket. Its one reader is the loop of Pion's ICE mux, which
 // gets what is left when the packets of established links have been worked on right
-// here: read in batches, opened in place, forwarded, and sent off together when the
-// batch is done. It also answers plain STUN Binding requests (RFC 8489 §6.3.1): on a
+// here: read in batches, opened in place, forwarded, and sent off together when no
+// more have come. It also answers plain STUN Binding requests (RFC 8489 §6.3.1): on a
 // machine with nothing but loopback it is how clients on Pion come to a candidate at
 // all.
 type mediaConn struct {
 	*net.UDPConn
 	in      inbox
+	rounds  int // how often was read since the last batch left
 	out     batch
 	reports reports
 
@@ -48,7 +52,14 @@ func newMediaConn(udp *net.UDPConn) (*mediaConn, error) {
 	if err := c.in.init(udp); err != nil {
 		return nil, err
 	}
+	c.in.idle = c.leave
 	return c, errors.Join(c.out.init(c), c.reports.init(c))
+}
+
+// leave sends off what the packets read so far have become.
+func (c *mediaConn) leave() {
+	c.rounds = 0
+	c.out.flush()
 }
 
 // attach makes packets from an address those of a link, instead of those from before;
@@ -73,7 +84,9 @@ func (c *mediaConn) attach(l *link, before, now netip.AddrPort) {
 func (c *mediaConn) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
 	for {
 		if c.in.empty() {
-			c.out.flush()
+			if c.rounds++; c.rounds > mostRounds {
+				c.leave()
+			}
 			if err := c.in.fill(); err != nil {
 				return 0, netip.AddrPort{}, err
 			}

@@ -36,6 +36,7 @@ type inbox struct {
 	names [readBatch]unix.RawSockaddrInet6
 	bufs  []byte
 	read  func(fd uintptr) bool
+	idle  func() // is called when nothing is there, before waiting
 	at, n int
 	errno syscall.Errno
 }
@@ -60,6 +61,7 @@ func (in *inbox) init(udp *net.UDPConn) (err error) {
 			case unix.EINTR:
 				continue
 			case unix.EAGAIN:
+				in.idle()
 				return false
 			}
 			in.n, in.errno = int(n), errno

@@ -76,6 +76,30 @@ func TestABatchLeavesInOrderAndWhole(t *testing.T) {
 	}
 }
 
+// A batch leaves although the socket is never found empty.
+func TestAFloodHoldsNothingBack(t *testing.T) {
+	c, client, l := socketStage(t, "127.0.0.1:0")
+	_ = c.SetReadBuffer(4 << 20)
+	const flood = mostRounds * readBatch
+	for range flood + 1 {
+		if _, err := client.WriteToUDP([]byte{22, 0xfe, 0xfd}, c.LocalAddr().(*net.UDPAddr)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.write(&sender{ssrc: 3}, &outgoing{pt: 96, seq: 1}, make([]byte, 100), &c.out)
+	_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
+	buf := make([]byte, readSlot)
+	for i := range flood + 1 {
+		if _, _, err := c.ReadFromAddrPort(buf); err != nil {
+			t.Fatalf("datagram %d: %v", i, err)
+		}
+	}
+	_ = client.SetReadDeadline(time.Now().Add(20 * time.Second))
+	if n, err := client.Read(buf); err != nil || n != 12+100+gcmTag {
+		t.Fatalf("%d bytes, %v", n, err)
+	}
+}
+
 // The reports of a tick leave when it is over, each as a datagram of its own.
 func TestReportsLeaveTogether(t *testing.T) {
 	c, client, l := socketStage(t, "127.0.0.1:0")

@@ -10,6 +10,7 @@ import (
 // inbox reads datagrams one by one.
 type inbox struct {
 	udp  *net.UDPConn
+	idle func()
 	buf  [readSlot]byte
 	n    int
 	from netip.AddrPort
@@ -23,6 +24,7 @@ func (in *inbox) init(udp *net.UDPConn) error {
 func (in *inbox) empty() bool { return in.n == 0 }
 
 func (in *inbox) fill() error {
+	in.idle()
 	n, from, err := in.udp.ReadFromUDPAddrPort(in.buf[:])
 	in.n, in.from = n, netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
 	return err

