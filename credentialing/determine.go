@@ -112,6 +112,26 @@ func (s *Service) Judge(ctx context.Context, tx *audit.Tx, ask Ask) (Determinati
 	return Decide(q, held), nil
 }
 
+// NextChange is the first instant after now, and not after until, at which the clock
+// alone changes something that the answer to an ask rests on: a credential, a cover or an
+// agreement begins or ends, a check grows too old, a rule comes into force. Zero: none.
+// What is recorded meanwhile it cannot know. It may run in a read transaction.
+func (s *Service) NextChange(ctx context.Context, tx *audit.Tx, ask Ask, until time.Time) (time.Time, error) {
+	if err := ask.check(); err != nil {
+		return time.Time{}, err
+	}
+	now := tx.Now()
+	d, err := s.load(ctx, tx, now, ask)
+	if err != nil {
+		return time.Time{}, err
+	}
+	held, ok := d.people[ask.Person]
+	if !ok {
+		return time.Time{}, fmt.Errorf("person: %w", ErrNotFound)
+	}
+	return s.nextChange(s.compose(ask, d, now), *held, d, ask, now, until), nil
+}
+
 // Try answers like Judge and tells of each rule how it came out.
 func (s *Service) Try(ctx context.Context, tx *audit.Tx, ask Ask) (Determination, []RuleAnswer, error) {
 	q, held, err := s.question(ctx, tx, ask, tx.Now())

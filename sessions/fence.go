@@ -135,6 +135,24 @@ func (l *live) note(ctx context.Context, tx *audit.Tx, p *seated, d credentialin
 		}
 	}
 	p.scope = s
+	return l.wakeAt(ctx, tx, p)
+}
+
+// wakeAt lets the fence wake when the clock alone next changes what a clinician's scope
+// rests on: what ends in the middle of a visit is noticed at its end, not when the answer
+// has grown old.
+func (l *live) wakeAt(ctx context.Context, tx *audit.Tx, p *seated) error {
+	q, err := l.ask(ctx, tx, p, l.activity(p))
+	if err != nil {
+		return err
+	}
+	next, err := l.svc.scope.NextChange(ctx, tx, q, tx.Now().Add(scopeHolds))
+	if err != nil {
+		return fmt.Errorf("next change of a scope: %w", err)
+	}
+	if !next.IsZero() && next.Before(l.recheck) {
+		l.recheck = next
+	}
 	return nil
 }
 

@@ -296,3 +296,29 @@ func TestNodeThatLostTheLeaseStops(t *testing.T) {
 		t.Error("a node without the lease wrote")
 	}
 }
+
+// TestScopeThatEndsByTheClockActsAtItsEnd: nothing is recorded at the instant itself; the
+// room wakes by its own clock.
+func TestScopeThatEndsByTheClockActsAtItsEnd(t *testing.T) {
+	w := newWorld(t)
+	g := w.gather()
+	tremblay, otieno := g.tremblay.join("main"), g.otieno.join("main")
+	otieno.speaks()
+	tremblay.hears(g.otieno.id(), "otieno")
+	ends := w.clock().Add(3 * time.Second)
+	pending, err := w.creds.ReportStatus(w.ctx, w.actors["wanjiru"], credentialing.StatusReport{Credential: w.registration,
+		Status: credentialing.StatusSuspended, From: ends, Source: "board alert, ahead of its day"})
+	if err != nil || pending {
+		t.Fatal(pending, err)
+	}
+	if !w.rooms.Allowed(w.ctx, g.otieno.door.Session, w.actors["tremblay"].Person, credentialing.AdvisePhysician) && w.clock().Before(ends) {
+		t.Error("advice is refused before the end")
+	}
+	tremblay.until("being taken out", func() bool { return tremblay.gone })
+	if late := w.clock().Sub(ends); late < 0 || late > 30*time.Second {
+		t.Errorf("taken out %v after the end", late)
+	}
+	if w.rooms.Allowed(w.ctx, g.otieno.door.Session, w.actors["tremblay"].Person, credentialing.AdvisePhysician) {
+		t.Error("advice is still allowed")
+	}
+}

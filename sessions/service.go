@@ -38,6 +38,7 @@ type People interface {
 type Scope interface {
 	Determine(ctx context.Context, tx *audit.Tx, actor identity.Actor, ask credentialing.Ask) (credentialing.Determination, error)
 	Judge(ctx context.Context, tx *audit.Tx, ask credentialing.Ask) (credentialing.Determination, error)
+	NextChange(ctx context.Context, tx *audit.Tx, ask credentialing.Ask, until time.Time) (time.Time, error)
 	Qualified(ctx context.Context, tx *audit.Tx, person identity.PersonID, pair [2]string, mode string, at time.Time) (ok bool, reason string, until time.Time, err error)
 	Explain(code string) credentialing.Explanation
 }
