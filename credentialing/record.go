@@ -248,6 +248,7 @@ type Attestation struct {
 	TextVersion string
 	Text        string // as shown; its hash is kept
 	Language    string
+	Place       string // of own-place: where the person sits
 }
 
 // State is where the work on a claim stands.

@@ -604,10 +604,12 @@ func (s *Service) SignAttestation(ctx context.Context, actor identity.Actor, a A
 		return ErrForbidden
 	}
 	switch {
-	case a.Kind != "application" && a.Kind != "confidentiality" && a.Kind != "own-place":
+	case a.Kind != "application" && a.Kind != "confidentiality" && a.Kind != kindOwnPlace:
 		return &Invalid{"kind"}
 	case a.Text == "" || a.TextVersion == "":
 		return &Invalid{"text"}
+	case (a.Kind == kindOwnPlace) != (a.Place != ""), a.Place != "" && !placeExists(a.Place):
+		return &Invalid{"place"}
 	}
 	return s.db.Write(ctx, actor.Scope(), func(tx *audit.Tx) error {
 		sum, err := insertAttestation(ctx, tx, actor.Person, a)
@@ -618,6 +620,7 @@ func (s *Service) SignAttestation(ctx context.Context, actor identity.Actor, a A
 		ev.Objects = map[string]string{"person": string(actor.Person)}
 		ev.Hashes = map[string]string{"text": fmt.Sprintf("%x", sum)}
 		ev.Reason = a.Kind
+		ev.Jurisdiction = a.Place
 		tx.Append(ev)
 		return nil
 	})

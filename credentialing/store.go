@@ -404,10 +404,10 @@ func insertFacilityLicense(ctx context.Context, tx *audit.Tx, l FacilityLicense,
 func insertAttestation(ctx context.Context, tx *audit.Tx, person identity.PersonID, a Attestation) ([32]byte, error) {
 	sum := sha256.Sum256([]byte(a.Text))
 	_, err := tx.Exec(ctx, `
-		insert into attestation (id, person_id, kind, text_version, text_sha256, language, signed_at)
-		values (@id, @person, @kind, @version, @sum, @language, @now)`,
+		insert into attestation (id, person_id, kind, text_version, text_sha256, language, signed_at, place)
+		values (@id, @person, @kind, @version, @sum, @language, @now, @place)`,
 		pgx.StrictNamedArgs{"id": newID(), "person": string(person), "kind": a.Kind, "version": a.TextVersion, "sum": sum[:],
-			"language": a.Language, "now": tx.Now()})
+			"language": a.Language, "now": tx.Now(), "place": null(a.Place)})
 	return sum, mapped("sign attestation", err)
 }
 

@@ -38,6 +38,7 @@ func (s *Server) routes() []route {
 		s.feedRoutes(),
 		s.officerRoutes(),
 		s.uploadRoutes(),
+		s.ownPlaceRoutes(),
 		s.recordRoutes(),
 		s.fhirRoutes(),
 	)
