@@ -266,6 +266,21 @@ func (l *live) applyConsents() effects {
 	return all
 }
 
+// recordable are those whose voice and picture may be recorded: the patient who agreed
+// to it. Nobody else has been asked, so nobody else is.
+func (l *live) recordable() []Identity {
+	if !l.consents[workspace.Recording] {
+		return nil
+	}
+	var out []Identity
+	for _, id := range l.inside() {
+		if l.seats[id].Role == scheduling.RolePatient {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
 // inside are the participants admitted.
 func (l *live) inside() []Identity {
 	var out []Identity

@@ -10,6 +10,7 @@ import (
 
 	"github.com/consilium-health/consilium/credentialing"
 	"github.com/consilium-health/consilium/sessions"
+	"github.com/consilium-health/consilium/sessions/workspace"
 )
 
 // quietFor tells whether nothing of a speaker came for a while up to now; locked.
@@ -77,6 +78,46 @@ func TestWithdrawnConsentActsWithinTwoSeconds(t *testing.T) {
 	}
 	if code := g.aziz.do("go_live"); code != "consent_missing" {
 		t.Errorf("went on air without consent: %q", code)
+	}
+}
+
+func TestOnlyThePatientWhoAgreesIsRecordedAndOnlyUntilThen(t *testing.T) {
+	w := newWorld(t)
+	w.rooms.Close()
+	m := &witness{Media: w.media}
+	w.media = m
+	w.start()
+	g := w.gather()
+	recorded := func() []sessions.Identity {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return slices.Clone(m.routes.Record)
+	}
+	told := func(from int, given bool) {
+		t.Helper()
+		g.otieno.until(from, "consent", func(c message) bool {
+			items, _ := c["items"].([]any)
+			return slices.ContainsFunc(items, func(v any) bool {
+				i, _ := v.(map[string]any)
+				return i["purpose"] == string(workspace.Recording) && i["given"] == given
+			})
+		})
+	}
+	if got := recorded(); len(got) != 0 {
+		t.Errorf("recorded without consent: %v", got)
+	}
+	consent := got(w.cases.RecordConsent(w.ctx, w.actors["otieno"], w.caseID, workspace.ConsentRequest{
+		Purpose: workspace.Recording, Giver: workspace.Giver{Kind: "patient"}, How: workspace.SpokenWitnessed, Language: "ar",
+	}))(w)[0]
+	told(0, true)
+	if got := recorded(); !slices.Equal(got, []sessions.Identity{sessions.Identity(g.idris.id())}) {
+		t.Errorf("recorded with the patient's consent: %v, want %s alone", got, g.idris.id())
+	}
+	from := g.otieno.mark()
+	w.ok(w.cases.WithdrawConsent(w.ctx, w.actors["otieno"], w.caseID, consent, "spoken_witnessed"))
+	told(from, false)
+	if got := recorded(); len(got) != 0 {
+		t.Errorf("recorded after the withdrawal: %v", got)
 	}
 }
 

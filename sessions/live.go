@@ -435,7 +435,7 @@ func (l *live) route() {
 		return
 	}
 	r := l.machine.routes()
-	r.Epoch = l.routed.Epoch
+	r.Epoch, r.Record = l.routed.Epoch, l.recordable()
 	if reflect.DeepEqual(r, l.routed) && l.reroute.IsZero() {
 		return
 	}

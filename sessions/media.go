@@ -91,6 +91,10 @@ type Routes struct {
 	// Receive is keyed by the identity in room main. Inside a booth everybody
 	// receives everybody; a leg reaches main only through a ChannelRoute.
 	Receive map[Identity]Reception
+	// Record are the participants whose voice and picture may be recorded, in whichever
+	// room and channel: all that is needed was agreed to. Nobody else's is ever taken.
+	// The engine in this process obeys it packet by packet; a cluster records nothing.
+	Record []Identity
 }
 
 // MediaEventKind names what happened at the engine.

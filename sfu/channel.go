@@ -89,6 +89,7 @@ func (s *Server) Route(_ context.Context, room string, next Routing) error {
 	}
 	r.epoch = next.Epoch
 	r.policy = next.Policy
+	r.regateTapsLocked()
 	wanted := map[*channelTrack]legKey{}
 	for _, f := range next.Feeds {
 		if f.Slot < 0 || f.Slot >= channelSlots {
@@ -259,6 +260,7 @@ func (r *Room) addChannelLocked(tag string) *channel {
 		c.tracks[slot] = &channelTrack{track: t, seq: seqmap.New(256, uint16(rand.Uint32()>>1), rand.Uint32())}
 		t.announced = true
 		p.tracks = append(p.tracks, t)
+		r.tapLocked(t)
 	}
 	r.tellLocked(p)
 	r.wakeLocked()
@@ -308,7 +310,7 @@ func (c *channelTrack) write(leg *Track, p *rtpPacket, now time.Time) {
 	if !ok {
 		return
 	}
-	out.seq, out.ts = seq, ts
+	out.seq, out.ts, out.speaker = seq, ts, leg.owner.identity
 	out.payload = c.again.wrap(seq, ts, out.primary)
 	c.track.note(&out, now)
 	c.track.forward(0, &out, now)

@@ -39,6 +39,10 @@
 // credentials within two seconds, and one whose checks have no answer is sent nothing
 // after thirty (RFC 7675).
 //
+// A Tap (Room.Tap) takes the packets of a room for a recorder to come, each of them only
+// while the room's policy says that its speaker may be recorded (Recorder); by default
+// nobody may. Frames encrypted end to end pass untouched (encrypt.go) and are not tapped.
+//
 // # Faults
 //
 // Each ends that request or that peer only; beside it stand a room of the same server and

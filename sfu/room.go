@@ -66,6 +66,7 @@ type Room struct {
 	emptySince time.Time
 	closed     bool
 
+	tap     Tap    // guarded by mu
 	trailer []byte // of frames that are made here; fixed
 }
 
@@ -287,6 +288,7 @@ func (r *Room) close(reason livekit.DisconnectReason) {
 func (r *Room) publishLocked(t *Track) {
 	t.announced = true
 	t.owner.tracks = append(t.owner.tracks, t)
+	r.tapLocked(t)
 	r.tellLocked(t.owner)
 	r.wakeLocked()
 	if t.owner.peer == nil {
@@ -314,6 +316,7 @@ func (r *Room) unpublishLocked(t *Track) {
 		return
 	}
 	t.ended.Store(true)
+	t.untap()
 	t.owner.tracks = append(t.owner.tracks[:i:i], t.owner.tracks[i+1:]...)
 	if t.owner.peer != nil {
 		t.owner.peer.grantLocked()

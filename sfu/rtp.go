@@ -24,6 +24,8 @@ type rtpPacket struct {
 	rebuilt bool   // no packet of the publisher's: rebuilt from the redundancy of a later one
 	late    bool   // of a RED packet: primary was already sent on, rebuilt
 
+	speaker string // of a channel's packet: whose voice it is
+
 	via *batch // what is forwarded because of it leaves with this; nil at once
 }
 

@@ -39,6 +39,7 @@ type Track struct {
 	layers    [3]atomic.Pointer[layer]  // by quality; 0 alone without simulcast
 	subs      atomic.Pointer[[]*subTrack]
 	taps      atomic.Pointer[[]*channelTrack] // replaced under the feed table's lock
+	tapped    atomic.Pointer[tapped]          // replaced under room.mu
 
 	announced bool // guarded by room.mu
 	muted     atomic.Bool
@@ -223,6 +224,9 @@ func (t *Track) forward(index int, p *rtpPacket, now time.Time) {
 		for _, c := range *taps {
 			c.write(t, p, now)
 		}
+	}
+	if x := t.tapped.Load(); x != nil {
+		x.write(index, p, now)
 	}
 }
 

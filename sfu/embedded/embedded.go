@@ -207,6 +207,7 @@ func permission(rights sessions.Rights) *livekit.ParticipantPermission {
 // policy is the sfu.Policy of one epoch of routes; it never changes.
 type policy struct {
 	receive map[string]reception
+	record  map[string]bool
 }
 
 type reception struct {
@@ -216,7 +217,10 @@ type reception struct {
 }
 
 func newPolicy(routes sessions.Routes) *policy {
-	p := &policy{receive: map[string]reception{}}
+	p := &policy{receive: map[string]reception{}, record: map[string]bool{}}
+	for _, who := range routes.Record {
+		p.record[string(who)] = true
+	}
 	for who, in := range routes.Receive {
 		r := reception{floor: in.Floor, channels: map[string]bool{}, silenced: map[string]bool{}}
 		for _, tag := range in.Channels {
@@ -255,3 +259,6 @@ func (p *policy) Data(from, to string) bool {
 	r, ok := p.receive[to]
 	return ok && !r.silenced[from]
 }
+
+// Record implements sfu.Recorder: whose voice it is counts, also in a language channel.
+func (p *policy) Record(speaker, _ string, _ livekit.TrackSource) bool { return p.record[speaker] }
