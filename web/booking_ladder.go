@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/consilium-health/consilium/credentialing/identity"
@@ -65,6 +66,9 @@ func (s *Server) ladderCard(ctx context.Context, v *visit, a scheduling.Appointm
 		}
 		for _, o := range choices {
 			c.Choices = append(c.Choices, pages.Option{Value: string(o.Person), Text: o.Name})
+		}
+		if len(choices) == 0 && slices.ContainsFunc(list, func(x scheduling.Assignment) bool { return x.State == scheduling.Asked }) {
+			c.Waiting = false // somebody is asked: no other time is needed yet
 		}
 	}
 	return c, nil

@@ -148,7 +148,7 @@ func ladderCard(p AppointmentPage) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		for _, r := range p.Ladder.Rows {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 9, "<li><span class=\"grow\"><strong><bdi>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 9, "<li class=\"asking\"><span class=\"grow\"><strong><bdi>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -182,3 +182,13 @@ export async function invitationOf(reader: Person, name: string): Promise<string
   assert.ok(link, `an invitation for ${name}`);
   return link;
 }
+
+/** Asks for a page again and again until its text holds words so many times, a minute at the most. */
+export async function untilSaid(p: Person, path: string, words: string, times: number): Promise<void> {
+  await p.page.evaluate(async ([at, w, n]) => {
+    for (const limit = Date.now() + 60_000; Date.now() < limit; await new Promise((again) => setTimeout(again, 250))) {
+      if ((await (await fetch(at)).text()).split(w).length - 1 >= n) return;
+    }
+    throw new Error(`${at} does not say "${w}" ${n} times`);
+  }, [path, words, times] as const);
+}
