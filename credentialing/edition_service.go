@@ -288,7 +288,9 @@ func (s *Service) whatIf(ctx context.Context, tx *audit.Tx, e publishedEdition, 
 }
 
 // Publish puts a draft in force. The publisher is not who drafted it, and says how
-// many changes the report showed them: ErrStale if it shows another number now. All
+// many changes the report showed them: ErrStale if it shows another number now. While a
+// past answer that does not come out as it was recorded is not acknowledged it is
+// ErrReplayDiffers. All
 // that rests on the pack is then looked at again.
 func (s *Service) Publish(ctx context.Context, actor identity.Actor, id DraftID, subjects []Subject, seen int) error {
 	if !officer(actor) {
@@ -296,6 +298,9 @@ func (s *Service) Publish(ctx context.Context, actor identity.Actor, id DraftID,
 	}
 	err := s.db.Write(ctx, actor.Scope(), func(tx *audit.Tx) error {
 		if err := s.freshRules(ctx, tx); err != nil {
+			return err
+		}
+		if err := replaysExplained(ctx, tx); err != nil {
 			return err
 		}
 		d, e, err := findDraft(ctx, tx, id)

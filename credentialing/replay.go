@@ -16,12 +16,15 @@ import (
 type ReplayReport struct {
 	Replayed int
 	Differs  []DeterminationID // by id
+	// Differences are the same, with what was recorded and what comes out now.
+	Differences []ReplayDifference
 }
 
 // ReplayAll evaluates past answers again: all that were given since an instant, and
 // as many older ones as sample says, drawn by chance. Each that does not come out as it
-// was recorded is an event of which the officers in office are told. It changes nothing and may be
-// repeated.
+// was recorded is an event of which the officers in office are told, and
+// stops publishing until it is acknowledged; see AcknowledgeReplay. It changes no answer
+// and may be repeated.
 func (s *Service) ReplayAll(ctx context.Context, since time.Time, sample int) (ReplayReport, error) {
 	var r ReplayReport
 	actor := identity.System("replay", "")
@@ -36,11 +39,16 @@ func (s *Service) ReplayAll(ctx context.Context, since time.Time, sample int) (R
 			return err
 		}
 		for _, id := range ids {
-			_, err := s.Replay(ctx, tx, id)
+			again, err := s.Replay(ctx, tx, id)
 			switch {
 			case errors.Is(err, ErrReplayDiffers) || errors.Is(err, ErrNotFound): // an edition that is gone differs too
 				r.Differs = append(r.Differs, id)
 				wrong[id] = err
+				d, err := differenceOf(ctx, tx, id, again, err)
+				if err != nil {
+					return err
+				}
+				r.Differences = append(r.Differences, d)
 			case err != nil:
 				return fmt.Errorf("replay %s: %w", id, err)
 			}
@@ -55,6 +63,11 @@ func (s *Service) ReplayAll(ctx context.Context, since time.Time, sample int) (R
 		officers, err := selectOfficers(ctx, tx)
 		if err != nil {
 			return err
+		}
+		for _, d := range r.Differences {
+			if err := insertDifference(ctx, tx, d); err != nil {
+				return err
+			}
 		}
 		for _, id := range r.Differs {
 			ev := actor.Event("scope.replay_differs")

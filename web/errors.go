@@ -68,6 +68,7 @@ func errorTable() []errorRow {
 		{credentialing.ErrNotFound, 404, i18n.ErrorNotFoundTitle, i18n.ErrorNotFound, slog.LevelInfo},
 		{credentialing.ErrForbidden, 403, i18n.ErrorForbiddenTitle, i18n.ErrorForbidden, slog.LevelWarn},
 		{credentialing.ErrStale, 409, i18n.ErrorConflictTitle, i18n.ErrorVersion, slog.LevelInfo},
+		{credentialing.ErrReplayDiffers, 409, i18n.ErrorConflictTitle, i18n.ReplayErrorOpen, slog.LevelWarn},
 		{credentialing.ErrNotThisState, 409, i18n.ErrorConflictTitle, i18n.ErrorState, slog.LevelInfo},
 		{credentialing.ErrExists, 409, i18n.ErrorConflictTitle, i18n.ErrorExists, slog.LevelInfo},
 		{credentialing.ErrSamePerson, 403, i18n.ErrorForbiddenTitle, i18n.ErrorSamePerson, slog.LevelInfo},
