@@ -181,6 +181,8 @@ func (s *Server) showAppointment(w http.ResponseWriter, r *http.Request, status 
 		p.Attention = i18n.BookingAttentionWaits
 	case a.Reason == scheduling.ReasonInterpreter:
 		p.Attention = i18n.BookingAttentionInterpreter
+	case a.Reason == scheduling.ReasonDeclined:
+		p.Attention = i18n.RepliesAttention
 	}
 	if a.State == scheduling.StateCanceled {
 		p.Reason = v.l.T(i18n.ID("booking.reason." + a.Reason))

@@ -30,6 +30,7 @@ import (
 type clinic struct {
 	house
 	t          *testing.T
+	db         *audit.DB
 	scheduling *scheduling.Service
 	cred       *credentialing.Service
 	cases      *workspace.Service
@@ -81,7 +82,7 @@ func openClinic(t *testing.T) clinic {
 	must(err)
 	times, err := scheduling.New(scheduling.Config{DB: db, Identity: ids, Credentialing: cred, Cases: cases, Origin: origin})
 	must(err)
-	c := clinic{t: t, scheduling: times, cred: cred, cases: cases, licenses: map[string]credentialing.CredentialID{}, organs: map[string]identity.OrganizationID{},
+	c := clinic{t: t, db: db, scheduling: times, cred: cred, cases: cases, licenses: map[string]credentialing.CredentialID{}, organs: map[string]identity.OrganizationID{},
 		house: house{identity: ids, outbox: mail.NewOutbox(db), people: map[string]identity.PersonID{}, token: map[string]string{}}}
 	seed := identity.System("seed", "")
 	for key, o := range map[string]identity.Organization{

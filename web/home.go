@@ -16,7 +16,7 @@ type waiting func(ctx context.Context, v *visit) ([]pages.HomeItem, error)
 
 // waits are the rooms that may have something waiting.
 func (s *Server) waits() []waiting {
-	return []waiting{s.passkeyWaits, s.casesWaiting, s.appointmentsWaiting, s.zonesWait, s.officerWaits}
+	return []waiting{s.passkeyWaits, s.casesWaiting, s.appointmentsWaiting, s.repliesWait, s.zonesWait, s.officerWaits}
 }
 
 func (s *Server) home(w http.ResponseWriter, r *http.Request) error {

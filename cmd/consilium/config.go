@@ -52,6 +52,9 @@ type config struct {
 	SMTPURL string
 	// MailFrom is the sender of all mail.
 	MailFrom string
+	// MailServer is the authserv-id (RFC 8601) under which the operator's mail server
+	// reports whether a message is authentic; "" lets mail-in take none.
+	MailServer string
 	// AcceptUnverified names who knowingly accepted rule packs that nobody has
 	// confirmed, "NAME until YYYY-MM-DD"; "" refuses them.
 	AcceptUnverified string
@@ -107,6 +110,7 @@ func serviceSettings() []setting {
 		stringSetting("CONSILIUM_MEDIA_PUBLIC", "IP addresses by which clients reach it behind a NAT, separated by commas; unset: its own", false, func(c *config) *string { return &c.MediaPublic }),
 		stringSetting("CONSILIUM_SMTP_URL", "mail relay, smtp://user:password@host:587", true, func(c *config) *string { return &c.SMTPURL }),
 		stringSetting("CONSILIUM_MAIL_FROM", "sender of all mail", false, func(c *config) *string { return &c.MailFrom }),
+		stringSetting("CONSILIUM_MAIL_AUTHSERV", "name by which your mail server signs Authentication-Results, for mail-in", false, func(c *config) *string { return &c.MailServer }),
 		stringSetting("CONSILIUM_ACCEPT_UNVERIFIED", "who accepts unconfirmed rule packs, and until when: NAME until YYYY-MM-DD", false, func(c *config) *string { return &c.AcceptUnverified }),
 		stringSetting("CONSILIUM_ZONEINFO", "newer time zone data, zoneinfo.zip with VERSION beside it; unset: as shipped", false, func(c *config) *string { return &c.ZoneInfo }),
 		stringSetting("CONSILIUM_LOG", "debug, info, warn or error", false, func(c *config) *string { return &c.LogLevel }),

@@ -21,9 +21,9 @@ func TestEvidenceCommandNamesWhatIsDamaged(t *testing.T) {
 	defer a.close()
 	say := func(args ...string) (string, error) {
 		var out bytes.Buffer
-		err := runEvidence(ctx, environment{func(name string) string {
+		err := runEvidence(ctx, environment{getenv: func(name string) string {
 			return map[string]string{"CONSILIUM_DATA": dir, "CONSILIUM_ORIGIN": a.cfg.Origin}[name]
-		}, &out, &out}, args)
+		}, out: &out, err: &out}, args)
 		return out.String(), err
 	}
 	out, err := say("check")

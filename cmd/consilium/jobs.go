@@ -97,10 +97,11 @@ func (a *app) periodic(workers *river.Workers) []*river.PeriodicJob {
 	return []*river.PeriodicJob{
 		a.expiringJob(workers),
 		a.replayJob(workers),
-		a.waitingJob(workers),
-		a.interpretersJob(workers),
 		a.moveEvidenceJob(workers),
 		a.checkEvidenceJob(workers),
+		minutely[offerWaitingArgs](workers, a.scheduling.OfferWaiting),
+		minutely[askInterpretersArgs](workers, a.scheduling.AskInterpreters),
+		minutely[applyRepliesArgs](workers, a.scheduling.ApplyReplies),
 		river.NewPeriodicJob(river.PeriodicInterval(5*time.Minute), func() (river.JobArgs, *river.InsertOpts) { return queueRemindersArgs{}, nil },
 			&river.PeriodicJobOpts{RunOnStart: true}),
 		river.NewPeriodicJob(river.PeriodicInterval(time.Minute), func() (river.JobArgs, *river.InsertOpts) { return lookAgainArgs{}, nil },

@@ -120,7 +120,7 @@ func TestNightlyIsTheNextTwoOClock(t *testing.T) {
 
 func TestBenchPrintsItsFigures(t *testing.T) {
 	var out, failed bytes.Buffer
-	e := environment{env(), &out, &failed}
+	e := environment{getenv: env(), out: &out, err: &failed}
 	// Beyond twice a target is a figure too; a busy machine is no fault of the test.
 	if err := run(t.Context(), e, []string{"bench", "credentialing", "--bookings", "100"}); err != nil && !errors.Is(err, errFailed) {
 		t.Fatal(err)

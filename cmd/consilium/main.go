@@ -23,6 +23,7 @@ type command struct {
 // environment is what a command may know of the process it runs in.
 type environment struct {
 	getenv func(string) string
+	in     io.Reader
 	out    io.Writer
 	err    io.Writer
 }
@@ -35,6 +36,7 @@ func commands() []command {
 		{"evidence", "check | move | erase SHA256 --reason TEXT", "beside a running service: reads all evidence files through and names what is missing or altered; moves those still in the database into the file store; erases one whose time is over", runEvidence},
 		{"replay", "[--since DURATION] [--sample N] | acknowledge ID --reason TEXT", "beside a running service: evaluates past answers again and shows each that comes out otherwise, old and new answer and hash; notes why one does, until when no pack is published", runReplay},
 		{"migrate", "", "brings the database named by CONSILIUM_MIGRATE_URL to the schema of this binary", runMigrate},
+		{"mail-in", "", "reads one message from standard input, as a mail server hands it over, and keeps the answer of a calendar in it for the running service", runMailIn},
 		{"check", "", "prints the configuration, secrets masked, and says what is wrong with it", runCheck},
 		{"media", "--addr HOST:PORT [--udp-port N] --key KEY --secret SECRET", "starts the media engine alone, without database", runMedia},
 		{"rules", "FILE...", "checks jurisdiction packs and names what is wrong with file, line and rule", runRules},
@@ -47,12 +49,21 @@ func commands() []command {
 // errUsage ends the process with status 2; the text has been printed.
 var errUsage = errors.New("usage")
 
+// exit ends the process with a status of its own after the sentence of err.
+type exit struct {
+	status int
+	err    error
+}
+
+func (e *exit) Error() string { return e.err.Error() }
+func (e *exit) Unwrap() error { return e.err }
+
 // errFailed ends the process with status 1; the text has been printed.
 var errFailed = errors.New("failed")
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, environment{os.Getenv, os.Stdout, os.Stderr}, os.Args[1:])
+	err := run(ctx, environment{os.Getenv, os.Stdin, os.Stdout, os.Stderr}, os.Args[1:])
 	stop()
 	switch {
 	case err == nil:
@@ -61,8 +72,13 @@ func main() {
 	case errors.Is(err, errFailed):
 		os.Exit(1)
 	default:
+		status := 1
+		var e *exit
+		if errors.As(err, &e) {
+			status = e.status
+		}
 		fmt.Fprintln(os.Stderr, "consilium:", strings.ReplaceAll(err.Error(), "\n", "\nconsilium: "))
-		os.Exit(1)
+		os.Exit(status)
 	}
 }
 

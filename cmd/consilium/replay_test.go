@@ -18,9 +18,9 @@ func TestReplayCommandEvaluatesPastAnswersAgain(t *testing.T) {
 	defer a.close()
 	say := func(args ...string) (string, error) {
 		var out bytes.Buffer
-		err := runReplay(ctx, environment{func(name string) string {
+		err := runReplay(ctx, environment{getenv: func(name string) string {
 			return map[string]string{"CONSILIUM_DATA": dir, "CONSILIUM_ORIGIN": a.cfg.Origin}[name]
-		}, &out, &out}, args)
+		}, out: &out, err: &out}, args)
 		return out.String(), err
 	}
 	out, err := say("--since", "87600h", "--sample", "100")

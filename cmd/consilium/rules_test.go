@@ -29,7 +29,7 @@ func TestRulesNamesFindingsWithFileLineAndRule(t *testing.T) {
 		{[]string{"rules"}, errUsage, ""},
 	} {
 		var out, errs bytes.Buffer
-		err := run(t.Context(), environment{func(string) string { return "" }, &out, &errs}, c.args)
+		err := run(t.Context(), environment{getenv: func(string) string { return "" }, out: &out, err: &errs}, c.args)
 		if !errors.Is(err, c.want) || !strings.Contains(out.String(), c.says) {
 			t.Errorf("%v: %v\n%s", c.args, err, out.String())
 		}

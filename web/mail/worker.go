@@ -149,6 +149,8 @@ func (w *Worker) write(ctx context.Context, a TellArgs) (Message, error) {
 	switch {
 	case a.Objects["waiting"] != "":
 		link = w.c.Origin + "/waiting"
+	case a.Act == "reply.left":
+		link = w.c.Origin + "/replies"
 	case a.Act == "interpreter.lapsed":
 		link = w.c.Origin + "/appointments"
 	case strings.HasPrefix(a.Act, "interpreter."):
@@ -173,6 +175,9 @@ type text struct{ subject, body i18n.ID }
 var texts = map[string]text{
 	"waiting.offered": {i18n.MailWaitingOfferedSubject, i18n.MailWaitingOfferedBody},
 	"waiting.expired": {i18n.MailWaitingExpiredSubject, i18n.MailWaitingExpiredBody},
+
+	"reply.left":     {i18n.MailReplyLeftSubject, i18n.MailReplyLeftBody},
+	"reply.declined": {i18n.MailReplyNoSubject, i18n.MailReplyNoBody},
 
 	"interpreter.lapsed":    {i18n.MailLadderLapsedSubject, i18n.MailLadderLapsedBody},
 	"interpreter.exhausted": {i18n.MailLadderExhaustedSubject, i18n.MailLadderExhaustedBody},

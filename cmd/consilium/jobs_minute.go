@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+)
+
+// offerWaitingArgs is the job that offers what became free to those who wait.
+type offerWaitingArgs struct{}
+
+// Kind is the name of the job.
+func (offerWaitingArgs) Kind() string { return "offer_waiting" }
+
+// askInterpretersArgs is the job that asks the next interpreter where one has refused
+// or has not answered in time.
+type askInterpretersArgs struct{}
+
+// Kind is the name of the job.
+func (askInterpretersArgs) Kind() string { return "ask_interpreters" }
+
+// applyRepliesArgs is the job that takes the answers which came by mail.
+type applyRepliesArgs struct{}
+
+// Kind is the name of the job.
+func (applyRepliesArgs) Kind() string { return "apply_replies" }
+
+// everyMinute is the worker of a job that looks for what is due, of many clinics.
+type everyMinute[T river.JobArgs] struct {
+	river.WorkerDefaults[T]
+	do func(context.Context) (int, error)
+}
+
+// Timeout is enough for the work of many clinics.
+func (*everyMinute[T]) Timeout(*river.Job[T]) time.Duration { return 5 * time.Minute }
+
+// Work does what is due.
+func (w *everyMinute[T]) Work(ctx context.Context, _ *river.Job[T]) error {
+	_, err := w.do(ctx)
+	return err
+}
+
+// minutely makes the job T that does do each minute, one at a time: what one leaves,
+// and what a stop of the service interrupts, the next finds. do says how much it did.
+func minutely[T river.JobArgs](workers *river.Workers, do func(context.Context) (int, error)) *river.PeriodicJob {
+	river.AddWorker(workers, &everyMinute[T]{do: do})
+	once := river.UniqueOpts{ByState: []rivertype.JobState{
+		rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable, rivertype.JobStateRunning, rivertype.JobStateScheduled,
+	}}
+	return river.NewPeriodicJob(river.PeriodicInterval(time.Minute), func() (river.JobArgs, *river.InsertOpts) {
+		var args T
+		return args, &river.InsertOpts{MaxAttempts: 1, UniqueOpts: once}
+	}, &river.PeriodicJobOpts{RunOnStart: true})
+}

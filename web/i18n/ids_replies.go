@@ -1,0 +1,32 @@
+package i18n
+
+// Messages of the replies area: answers of calendars that came by mail.
+const (
+	HomeReplies             ID = "home.replies"
+	MailReplyLeftBody       ID = "mail.reply_left.body"
+	MailReplyLeftSubject    ID = "mail.reply_left.subject"
+	MailReplyNoBody         ID = "mail.reply_no.body"
+	MailReplyNoSubject      ID = "mail.reply_no.subject"
+	RepliesAttention        ID = "replies.attention"
+	RepliesCame             ID = "replies.came"
+	RepliesDo               ID = "replies.do"
+	RepliesDone             ID = "replies.done"
+	RepliesFrom             ID = "replies.from"
+	RepliesHint             ID = "replies.hint"
+	RepliesMove             ID = "replies.move"
+	RepliesNone             ID = "replies.none"
+	RepliesProposed         ID = "replies.proposed"
+	RepliesReasonAhead      ID = "replies.reason.ahead"
+	RepliesReasonOccurrence ID = "replies.reason.occurrence"
+	RepliesReasonOld        ID = "replies.reason.old"
+	RepliesReasonOver       ID = "replies.reason.over"
+	RepliesReasonProposal   ID = "replies.reason.proposal"
+	RepliesReasonRefused    ID = "replies.reason.refused"
+	RepliesReasonStranger   ID = "replies.reason.stranger"
+	RepliesReasonUnvouched  ID = "replies.reason.unvouched"
+	RepliesSaysAccepted     ID = "replies.says.accepted"
+	RepliesSaysDeclined     ID = "replies.says.declined"
+	RepliesSaysTentative    ID = "replies.says.tentative"
+	RepliesTitle            ID = "replies.title"
+	RepliesVisit            ID = "replies.visit"
+)
