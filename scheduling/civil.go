@@ -71,7 +71,13 @@ func ParseMinute(s string) (Minute, error) {
 	return Minute(h*60 + m), nil
 }
 
-func (m Minute) String() string { return fmt.Sprintf("%02d:%02d", int(m)/60, int(m)%60) }
+func (m Minute) String() string {
+	if m < 0 {
+		return fmt.Sprintf("%02d:%02d", int(m)/60, int(m)%60)
+	}
+	h, r := byte(m/60), byte(m%60)
+	return string([]byte{'0' + h/10, '0' + h%10, ':', '0' + r/10, '0' + r%10})
+}
 
 // MarshalText writes HH:MM.
 func (m Minute) MarshalText() ([]byte, error) { return []byte(m.String()), nil }

@@ -61,16 +61,12 @@ func (p *plan) answer(grid time.Duration, limit int) (SearchAnswer, error) {
 	if err != nil {
 		return out, err
 	}
-	found := s.found()
+	found := s.found(limit + 1)
 	if out.More = len(found) > limit; out.More {
 		found = found[:limit]
 	}
-	for _, f := range found {
-		slot, err := p.slot(f)
-		if err != nil {
-			return out, err
-		}
-		out.Slots = append(out.Slots, slot)
+	if out.Slots, err = p.slots(found); err != nil {
+		return out, err
 	}
 	if len(found) == 0 {
 		out.WhyNot = p.reasons(s.whyNot())
@@ -85,28 +81,61 @@ func (p *plan) answer(grid time.Duration, limit int) (SearchAnswer, error) {
 	return out, nil
 }
 
-// slot fills in the clocks of everybody.
-func (p *plan) slot(f Found) (Slot, error) {
-	out := Slot{Start: f.Start, Duration: p.duration}
-	add := func(id identity.PersonID, role Role) error {
-		c, err := ClockAt(p.zones[id], f.Start)
-		out.Parties = append(out.Parties, SlotParty{Person: id, Name: p.people[id].Name, Role: role, Clock: c})
-		return err
+// slots fill in the clocks of everybody.
+func (p *plan) slots(found []Found) ([]Slot, error) {
+	if len(found) == 0 {
+		return nil, nil
 	}
+	type place struct {
+		party SlotParty
+		clock *reader
+	}
+	seen := map[identity.PersonID]place{}
+	sit := func(id identity.PersonID, role Role) (place, error) {
+		if c, ok := seen[id]; ok {
+			return c, nil
+		}
+		clock, err := newReader(p.zones[id])
+		c := place{SlotParty{Person: id, Name: p.people[id].Name, Role: role}, clock}
+		seen[id] = c
+		return c, err
+	}
+	order := make([]place, 0, 3)
 	for _, id := range p.order() {
-		if err := add(id, p.roles[id]); err != nil {
-			return out, err
+		c, err := sit(id, p.roles[id])
+		if err != nil {
+			return nil, err
 		}
+		order = append(order, c)
 	}
-	if p.interpreted {
-		out.Interpreted, out.Pivot = p.pair, f.Pivot
-		for _, c := range p.crewOf(f) {
-			if err := add(c.person, RoleInterpreter); err != nil {
-				return out, err
-			}
-			last := &out.Parties[len(out.Parties)-1]
-			last.Pair, last.Leg = c.pair, c.leg
+	n := len(order) * len(found)
+	for _, f := range found {
+		n += len(f.Interpreters)
+	}
+	all := make([]SlotParty, 0, n) // of all slots, one after the other
+	out := make([]Slot, len(found))
+	for i, f := range found {
+		began := len(all)
+		add := func(c place) {
+			c.party.Clock = c.clock.at(f.Start)
+			all = append(all, c.party)
 		}
+		for _, c := range order {
+			add(c)
+		}
+		out[i] = Slot{Start: f.Start, Duration: p.duration}
+		if p.interpreted {
+			out[i].Interpreted, out[i].Pivot = p.pair, f.Pivot
+			for _, chair := range p.crewOf(f) {
+				c, err := sit(chair.person, RoleInterpreter)
+				if err != nil {
+					return nil, err
+				}
+				c.party.Pair, c.party.Leg = chair.pair, chair.leg
+				add(c)
+			}
+		}
+		out[i].Parties = all[began:len(all):len(all)]
 	}
 	return out, nil
 }

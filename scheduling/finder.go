@@ -4,19 +4,26 @@ import (
 	"sync"
 )
 
-// finderKeeps is how many people's windows a Finder keeps: some 40 MB at most.
+// finderKeeps is how many people's windows, and how many masks of them, a Finder keeps:
+// some 40 MB each at most.
 const finderKeeps = 20_000
 
 // finderStep is what the ranges of kept windows are rounded to, so that a search that
 // begins now finds those of one that began a minute ago.
 const finderStep = 7 * daySeconds
 
+// finderLeast is the least number of starts of a mask that is kept: those of a check of
+// one start are quicker painted than found.
+const finderLeast = 64
+
 // Finder is [Find] that keeps what the hours of people come to, by the version of the
 // hours and the edition of the zone data, for those parties that have a version. The
 // zero value is ready. It is safe for concurrent use.
 type Finder struct {
-	mu   sync.Mutex
-	kept map[windowsKey][]span // guarded by mu; the spans are never written to
+	mu    sync.Mutex
+	kept  map[windowsKey][]span // guarded by mu; the spans are never written to
+	masks map[maskKey]mask      // guarded by mu; never written to
+	slabs sync.Pool             // of *[]uint64, for searches that end with their call
 }
 
 type windowsKey struct {
@@ -27,21 +34,71 @@ type windowsKey struct {
 	from, to int64
 }
 
+// maskKey names the starts of a grid, and whose hours they lie in: in an edition of the
+// zone data, the first and the number of starts tell all others.
+type maskKey struct {
+	party     string
+	version   int
+	zone      string // of the hours
+	edition   string
+	gridZone  string
+	step, dur int64
+	first     int64
+	n         int
+}
+
 // Find is the function Find.
 func (f *Finder) Find(q Query, parties, interpreters []Party) ([]Found, error) {
-	s, err := f.newSearch(q, parties, interpreters)
+	slab, _ := f.slabs.Get().(*[]uint64)
+	if slab == nil {
+		slab = new([]uint64)
+	}
+	defer f.slabs.Put(slab)
+	s, err := newSearchWith(q, parties, interpreters, f.hours, *slab)
 	if err != nil {
 		return nil, err
 	}
-	return s.found(), nil
+	*slab = s.grid.room
+	return s.found(-1), nil
 }
 
 func (f *Finder) newSearch(q Query, parties, interpreters []Party) (*search, error) {
-	return newSearchWith(q, parties, interpreters, f.windows)
+	return newSearchWith(q, parties, interpreters, f.hours, nil)
+}
+
+// hours are the starts within the hours of a party.
+func (f *Finder) hours(g *grid, p *Party, dur int64) (mask, error) {
+	if p.Version == 0 || len(p.Presence) > 0 || g.n < finderLeast {
+		w, err := f.windows(p, g.from, g.to)
+		if err != nil {
+			return nil, err
+		}
+		return g.open(w, p, dur), nil
+	}
+	k := maskKey{p.ID, p.Version, p.Hours.Zone, ZoneVersion(), g.zone, g.step, dur, g.runs[0].first, g.n}
+	f.mu.Lock()
+	m, ok := f.masks[k]
+	f.mu.Unlock()
+	if ok {
+		return m, nil
+	}
+	w, err := f.windows(p, g.from, g.to)
+	if err != nil {
+		return nil, err
+	}
+	m = make(mask, (g.n+63)/64) // it outlives the search
+	g.paint(m, w, dur)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.masks == nil || len(f.masks) >= finderKeeps {
+		f.masks = make(map[maskKey]mask) // forgetting all is cheap and rare
+	}
+	f.masks[k] = m
+	return m, nil
 }
 
 // windows are those of a party that meet [from, to), and perhaps others.
-func (f *Finder) windows(p Party, from, to int64) ([]span, error) {
+func (f *Finder) windows(p *Party, from, to int64) ([]span, error) {
 	if p.Version == 0 {
 		return p.Hours.windows(from, to)
 	}

@@ -13,12 +13,15 @@ import (
 // the grid. Numbering starts instead of cells keeps masks exact off the grid, for
 // any grid and any offset.
 type grid struct {
+	zone     string
 	from, to int64 // of the query, Unix seconds
 	step     int64 // seconds
 	runs     []run
 	n        int
+	per      uint64   // 2^64 / step, rounded up: dividing by multiplying
 	full     mask     // of every start; never written to
 	slab     []uint64 // masks not yet given out
+	room     []uint64 // the slab with those given out
 }
 
 // run is count starts from first on, numbered from base.
@@ -48,6 +51,7 @@ func newGrid(q Query) (*grid, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalidSearch, err)
 	}
+	g.zone, g.per = zone, ^uint64(0)/uint64(step)+1
 	last := g.to - dur // the latest start
 	if last < g.from {
 		return g, nil
@@ -88,8 +92,16 @@ func (g *grid) none() mask {
 	return m
 }
 
-// reserve makes room for n masks at once.
-func (g *grid) reserve(n int) { g.slab = make([]uint64, n*((g.n+63)/64)) }
+// reserve makes room for n masks at once, in slab if that is long enough.
+func (g *grid) reserve(n int, slab []uint64) {
+	n *= (g.n + 63) / 64
+	if n > len(slab) {
+		slab = make([]uint64, n)
+	} else {
+		clear(slab[:n])
+	}
+	g.slab, g.room = slab[:n], slab
+}
 
 // every is the mask of all starts. It is shared: it is not to be written to.
 func (g *grid) every() mask {
@@ -104,51 +116,110 @@ func (g *grid) whole(m mask) bool { return len(m) > 0 && len(g.full) > 0 && &m[0
 
 func (g *grid) all() mask {
 	m := g.none()
+	if g.full != nil {
+		copy(m, g.full)
+		return m
+	}
 	m.fill(0, g.n)
 	return m
 }
 
 // set allows the starts in [lo, hi], both inclusive.
 func (g *grid) set(m mask, lo, hi int64) {
-	g.each(lo, hi, func(i, j int) { m.fill(i, j) })
+	for k := range g.runs {
+		if i, j, more := g.within(&g.runs[k], lo, hi); i < j {
+			m.fill(i, j)
+		} else if !more {
+			return
+		}
+	}
 }
 
 // clear forbids the starts in [lo, hi], both inclusive.
 func (g *grid) clear(m mask, lo, hi int64) {
-	g.each(lo, hi, func(i, j int) { m.erase(i, j) })
-}
-
-// each calls f with the numbers [i, j) of the starts in [lo, hi], run by run.
-func (g *grid) each(lo, hi int64, f func(i, j int)) {
-	for _, r := range g.runs {
-		end := r.first + (r.count-1)*g.step
-		if lo > end {
-			continue
-		}
-		if hi < r.first {
+	for k := range g.runs {
+		if i, j, more := g.within(&g.runs[k], lo, hi); i < j {
+			m.erase(i, j)
+		} else if !more {
 			return
 		}
-		// No search is as long as 2^32 seconds, and dividing those is quicker.
-		a, b := int64(0), r.count-1
-		if lo > r.first {
-			a = int64(uint32(lo-r.first+g.step-1) / uint32(g.step))
+	}
+}
+
+// seat forbids the starts in [start-before, end+after] of each range, both inclusive.
+func (g *grid) seat(m mask, busy []Range, before, after int64) {
+	if len(g.runs) != 1 {
+		for i := range busy {
+			if b := busy[i].span(); b.start < b.end {
+				g.clear(m, b.start-before, b.end+after)
+			}
 		}
-		if hi < end {
-			b = int64(uint32(hi-r.first) / uint32(g.step))
+		return
+	}
+	// The same for one run, without its calls: most of the time of a search is spent here.
+	first, last := g.runs[0].first, (g.runs[0].count-1)*g.step
+	for i := range busy {
+		b := busy[i].span()
+		lo, hi := b.start-before-first, min(b.end+after-first, last)
+		if b.start >= b.end || hi < 0 || lo > last {
+			continue
 		}
-		if a <= b {
-			f(r.base+int(a), r.base+int(b)+1)
+		from := 0
+		if lo > 0 {
+			from = int(g.steps(lo + g.step - 1))
+		}
+		to := int(g.steps(hi)) // inclusive
+		if a, z := uint(from)/64, uint(to)/64; a == z {
+			if from <= to {
+				m[a] &^= ^uint64(0) << (uint(from) % 64) & (^uint64(0) >> (63 - uint(to)%64))
+			}
+		} else {
+			m.erase(from, to+1)
 		}
 	}
+}
+
+// within are the numbers [i, j) of the starts of a run in [lo, hi]; more is false if
+// no later run has any.
+func (g *grid) within(r *run, lo, hi int64) (i, j int, more bool) {
+	if hi < r.first {
+		return 0, 0, false
+	}
+	a, b := int64(0), r.count-1
+	if lo > r.first {
+		if lo > r.first+b*g.step {
+			return 0, 0, true
+		}
+		a = g.steps(lo - r.first + g.step - 1)
+	}
+	if hi < r.first+b*g.step {
+		b = g.steps(hi - r.first)
+	}
+	return r.base + int(a), r.base + int(b) + 1, true
+}
+
+// steps is d / step. No search is as long as 2^32 seconds, for which multiplying by the
+// reciprocal is exact.
+func (g *grid) steps(d int64) int64 {
+	if g.step == 1 {
+		return d
+	}
+	hi, _ := bits.Mul64(uint64(d), g.per)
+	return int64(hi)
 }
 
 // inside is the mask of starts whose whole duration lies in one of the spans.
 func (g *grid) inside(spans []span, dur int64) mask {
 	m := g.none()
+	g.paint(m, spans, dur)
+	return m
+}
+
+// paint allows the starts whose whole duration lies in one of the spans.
+func (g *grid) paint(m mask, spans []span, dur int64) {
 	for _, s := range spans {
 		g.set(m, s.start, s.end-dur)
 	}
-	return m
 }
 
 // fill sets the bits [i, j).

@@ -152,7 +152,7 @@ func (s *Service) nextFor(ctx context.Context, tx *audit.Tx, a Appointment, chai
 func able(a Appointment, chair Assignment, h Party, now time.Time) bool {
 	q := Query{From: a.StartAt, To: a.End(), Duration: a.Duration, Grid: time.Second, Now: now, Interpret: &Interpretation{Between: chair.Pair}}
 	search, err := newSearch(q, nil, []Party{h})
-	return err == nil && len(search.found()) == 1
+	return err == nil && len(search.found(-1)) == 1
 }
 
 // helpersFor are those who may carry a pair for all of a visit, ranked, with their

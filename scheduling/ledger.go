@@ -55,13 +55,22 @@ func workDates(h Hours, from, to time.Time) (map[Date]bool, error) {
 // hardness weighs a visit that begins at a wall time: each minute by the clock, and
 // one more on a day off (design scheduling, section 8).
 func hardness(w Wall, duration time.Duration, work map[Date]bool) int {
-	sum := 0
-	for m := range int(duration / time.Minute) {
-		at := int(w.Minute) + m
-		sum += weight(at % (24 * 60))
-		if work != nil && !work[w.Date+Date(at/(24*60))] {
-			sum++
+	const day = 24 * 60
+	sum, end := 0, int(w.Minute)+int(duration/time.Minute)
+	for at := int(w.Minute); at < end; { // stretch by stretch of equal weight
+		next := at - at%day + day
+		for _, hour := range weightChanges {
+			if at%day < hour*60 {
+				next = at - at%day + hour*60
+				break
+			}
 		}
+		n := min(next, end) - at
+		sum += n * weight(at%day)
+		if work != nil && !work[w.Date+Date(at/day)] {
+			sum += n
+		}
+		at += n
 	}
 	return sum
 }

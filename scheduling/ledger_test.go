@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"pgregory.net/rapid"
 
 	"github.com/consilium-health/consilium/credentialing/audit"
 	"github.com/consilium-health/consilium/scheduling/zoneinfo"
@@ -126,4 +127,51 @@ func TestFairestStartSparesWhoCarriedMostAndHidesNone(t *testing.T) {
 	if old, err := w.s.Search(ctx, w.otieno(), w.search()); err != nil || len(old.Fair) != 0 {
 		t.Errorf("%+v, %v", old.Fair, err)
 	}
+}
+
+func TestHardnessIsTheSumOfItsMinutes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := Wall{Date(rapid.IntRange(20000, 20003).Draw(t, "date")), Minute(rapid.IntRange(0, 24*60).Draw(t, "minute"))}
+		n := rapid.IntRange(0, 3*24*60).Draw(t, "minutes")
+		var work map[Date]bool
+		if rapid.Bool().Draw(t, "published") {
+			work = map[Date]bool{}
+			for d := Date(20000); d < 20008; d++ {
+				work[d] = rapid.Bool().Draw(t, "works")
+			}
+		}
+		want := 0
+		for m := range n {
+			at := int(w.Minute) + m
+			want += weight(at % (24 * 60))
+			if work != nil && !work[w.Date+Date(at/(24*60))] {
+				want++
+			}
+		}
+		if got := hardness(w, time.Duration(n)*time.Minute, work); got != want {
+			t.Fatalf("hardness of %d minutes from %v is %d, want %d", n, w, got, want)
+		}
+	})
+}
+
+func TestReaderReadsEachClockAsClockAtDoes(t *testing.T) {
+	zones := []string{"Africa/Nairobi", "America/Toronto", "Australia/Lord_Howe", "Africa/Casablanca", "Europe/Dublin", "Pacific/Apia", "UTC", "America/St_Johns"}
+	rapid.Check(t, func(t *rapid.T) {
+		zone := rapid.SampledFrom(zones).Draw(t, "zone")
+		r, err := newReader(zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := time.Unix(rapid.Int64Range(-4_000_000_000, 4_000_000_000).Draw(t, "at"), 0).UTC()
+		for range 8 {
+			want, err := ClockAt(zone, at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := r.at(at); got != want {
+				t.Fatalf("%s at %v: %+v, ClockAt says %+v", zone, at, got, want)
+			}
+			at = at.Add(time.Duration(rapid.IntRange(-200, 200).Draw(t, "later")) * 24 * time.Hour / 2)
+		}
+	})
 }

@@ -300,7 +300,7 @@ func (p *plan) check(start time.Time) (crew []chair, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if found := s.found(); len(found) == 1 {
+	if found := s.found(-1); len(found) == 1 {
 		return p.crewOf(found[0]), nil
 	}
 	return nil, p.refusal(s)

@@ -81,7 +81,7 @@ func Find(q Query, parties, interpreters []Party) ([]Found, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.found(), nil
+	return s.found(-1), nil
 }
 
 // search holds a query as masks of allowed starts.
@@ -102,7 +102,7 @@ type pool struct {
 // person is a Party with a mask of allowed starts for each limit, so that causes
 // can be counted; free is their conjunction.
 type person struct {
-	party  Party
+	party  *Party
 	limits [limitCount]mask
 	free   mask
 }
@@ -119,12 +119,30 @@ const (
 )
 
 func newSearch(q Query, parties, interpreters []Party) (*search, error) {
-	return newSearchWith(q, parties, interpreters, func(p Party, from, to int64) ([]span, error) { return p.Hours.windows(from, to) })
+	return newSearchWith(q, parties, interpreters, openHours, nil)
 }
 
-// newSearchWith gets what hours come to from windows, which answers with merged spans
-// that are not to be written to.
-func newSearchWith(q Query, parties, interpreters []Party, windows func(p Party, from, to int64) ([]span, error)) (*search, error) {
+// openHours is the mask of the starts whose whole duration lies within the hours a
+// party publishes; it is not to be written to.
+func openHours(g *grid, p *Party, dur int64) (mask, error) {
+	w, err := p.Hours.windows(g.from, g.to)
+	if err != nil {
+		return nil, err
+	}
+	return g.open(w, p, dur), nil
+}
+
+// open is openHours of hours that are worked out already: spans that are not written to.
+func (g *grid) open(w []span, p *Party, dur int64) mask {
+	if len(p.Presence) > 0 {
+		w = withPresence(slices.Clone(w), p.Presence)
+	}
+	return g.inside(w, dur)
+}
+
+// newSearchWith gets what hours come to from hours. Its masks lie in slab as far as that
+// is long enough, which then must not be used for anything else while the search lives.
+func newSearchWith(q Query, parties, interpreters []Party, hours func(g *grid, p *Party, dur int64) (mask, error), slab []uint64) (*search, error) {
 	g, err := newGrid(q)
 	if err != nil {
 		return nil, err
@@ -133,15 +151,22 @@ func newSearchWith(q Query, parties, interpreters []Party, windows func(p Party,
 	if q.Interpret != nil {
 		n += len(interpreters)
 	}
-	g.reserve(4 * n) // hours, busy and free of each, and most of notice, horizon and license
+	g.reserve(4*n+2, slab) // hours, busy and free of each, and most of notice, horizon and license
 
-	s := &search{q: q, grid: g}
+	s := &search{q: q, grid: g, parties: make([]*person, 0, len(parties)), required: make([]*person, 0, len(parties))}
+	people := make([]person, n)
+	add := func(p *Party) (*person, error) {
+		one := &people[0]
+		people = people[1:]
+		return one, g.person(one, q, p, hours)
+	}
 	byID := make(map[string]*person, len(parties))
-	for _, p := range parties {
+	for i := range parties {
+		p := &parties[i]
 		if byID[p.ID] != nil {
 			return nil, fmt.Errorf("%w: party %q stands twice", ErrInvalidSearch, p.ID)
 		}
-		one, err := g.person(q, p, windows)
+		one, err := add(p)
 		if err != nil {
 			return nil, err
 		}
@@ -169,8 +194,8 @@ func newSearchWith(q Query, parties, interpreters []Party, windows func(p Party,
 		}
 	}
 	if q.Interpret != nil {
-		for _, p := range interpreters {
-			one, err := g.person(q, p, windows)
+		for i := range interpreters {
+			one, err := add(&interpreters[i])
 			if err != nil {
 				return nil, err
 			}
@@ -184,27 +209,17 @@ func newSearchWith(q Query, parties, interpreters []Party, windows func(p Party,
 }
 
 // person paints the limits of one party.
-func (g *grid) person(q Query, p Party, windows func(p Party, from, to int64) ([]span, error)) (*person, error) {
-	o := &person{party: p}
+func (g *grid) person(o *person, q Query, p *Party, hours func(g *grid, p *Party, dur int64) (mask, error)) error {
+	o.party = p
 	dur := int64(q.Duration / time.Second)
-	w, err := windows(p, g.from, g.to)
-	if err != nil {
-		return nil, fmt.Errorf("hours of %s: %w", p.ID, err)
+	var err error
+	if o.limits[limitHours], err = hours(g, p, dur); err != nil {
+		return fmt.Errorf("hours of %s: %w", p.ID, err)
 	}
-	if len(p.Presence) > 0 {
-		w = withPresence(slices.Clone(w), p.Presence)
-	}
-	o.limits[limitHours] = g.inside(w, dur)
 
 	if len(p.Busy) > 0 {
-		busy := g.all()
-		before, after := seconds(p.BufferBefore), seconds(p.BufferAfter)
-		for _, r := range p.Busy {
-			if b := r.span(); b.start < b.end {
-				g.clear(busy, b.start-dur-after+1, b.end+before-1) // both ends stay allowed
-			}
-		}
-		o.limits[limitBusy] = busy
+		o.limits[limitBusy] = g.all()
+		g.seat(o.limits[limitBusy], p.Busy, dur+seconds(p.BufferAfter)-1, seconds(p.BufferBefore)-1) // both ends stay allowed
 	} else {
 		o.limits[limitBusy] = g.every()
 	}
@@ -229,7 +244,7 @@ func (g *grid) person(q Query, p Party, windows func(p Party, from, to int64) ([
 	if p.Licence != nil {
 		l, err := p.Licence.span()
 		if err != nil {
-			return nil, fmt.Errorf("license of %s: %w", p.ID, err)
+			return fmt.Errorf("license of %s: %w", p.ID, err)
 		}
 		within := g.inside([]span{l}, dur)
 		within.and(license)
@@ -241,7 +256,7 @@ func (g *grid) person(q Query, p Party, windows func(p Party, from, to int64) ([
 	if p.Rest != nil && len(p.Rest.Sits) > 0 || p.Rest != nil && p.Rest.Interprets {
 		rested := g.all()
 		if err := p.Rest.forbidden(dur, func(lo, hi int64) { g.clear(rested, lo, hi) }); err != nil {
-			return nil, fmt.Errorf("rest of %s: %w", p.ID, err)
+			return fmt.Errorf("rest of %s: %w", p.ID, err)
 		}
 		o.limits[limitRest] = rested
 	}
@@ -252,7 +267,7 @@ func (g *grid) person(q Query, p Party, windows func(p Party, from, to int64) ([
 			o.free.and(l)
 		}
 	}
-	return o, nil
+	return nil
 }
 
 // without is the person's mask with one limit lifted; -1 lifts none.
@@ -301,7 +316,9 @@ func (l LicenseSpan) span() (span, error) {
 // common is the mask of starts at which everybody can.
 func (s *search) common() mask {
 	m := s.people()
-	m.and(s.interpreted())
+	if s.q.Interpret != nil {
+		m.and(s.interpreted())
+	}
 	return m
 }
 
@@ -334,13 +351,31 @@ func (p Party) interprets(a, b string) bool {
 // sameTag compares BCP 47 tags, which have no case (RFC 5646 §2.1.1).
 func sameTag(a, b string) bool { return strings.EqualFold(a, b) }
 
-// found fills in the people of each common start.
-func (s *search) found() []Found {
+// found fills in the people of the first common starts, at most as many as asked for;
+// of all if that is negative.
+func (s *search) found(most int) []Found {
 	m := s.common()
-	out := make([]Found, 0, m.count())
+	n := m.count()
+	if most >= 0 {
+		n = min(n, most)
+	}
+	out := make([]Found, n)
 	ways := s.ways()
+	k, run := 0, 0
 	for i := range m.bits() {
-		f := Found{Start: time.Unix(s.grid.at(i), 0).UTC()}
+		if k == n {
+			break
+		}
+		f := &out[k]
+		k++
+		for run+1 < len(s.grid.runs) && i >= s.grid.runs[run+1].base {
+			run++
+		}
+		r := &s.grid.runs[run]
+		f.Start = time.Unix(r.first+int64(i-r.base)*s.grid.step, 0).UTC()
+		if s.pools == nil && s.q.Interpret == nil {
+			continue
+		}
 		for _, p := range s.pools {
 			if f.Candidates == nil {
 				f.Candidates = make(map[string][]string, len(s.pools))
@@ -354,7 +389,6 @@ func (s *search) found() []Found {
 		if s.q.Interpret != nil {
 			f.Interpreters, f.Pivot = s.crewAt(i, ways)
 		}
-		out = append(out, f)
 	}
 	return out
 }

@@ -82,6 +82,9 @@ func (s Slot) Unsocial() bool {
 	return false
 }
 
+// weightChanges are the hours at which weight changes.
+var weightChanges = []int{6, 8, 18, 21, 24}
+
 // weight of one minute of the day (design scheduling, section 8).
 func weight(minute int) int {
 	switch h := minute / 60; {
@@ -121,6 +124,45 @@ func ClockAt(zone string, at time.Time) (Clock, error) {
 	abbrev, off := at.In(loc).Zone()
 	w := WallAt(loc, at)
 	return Clock{Zone: zone, Wall: w, Weekday: w.Date.Weekday(), Offset: time.Duration(off) * time.Second, Abbrev: abbrev}, nil
+}
+
+// reader is ClockAt for one zone and many instants that ascend: it asks the zone once for
+// each stretch in which the offset does not change.
+type reader struct {
+	zone     string
+	loc      *time.Location
+	from, to int64 // Unix seconds, [from, to): of the stretch read last
+	off      int64 // seconds east of UTC
+	abbrev   string
+}
+
+func newReader(zone string) (*reader, error) {
+	loc, err := LoadZone(zone)
+	if err != nil {
+		return nil, err
+	}
+	return &reader{zone: zone, loc: loc}, nil
+}
+
+// at reads the clock at an instant.
+func (r *reader) at(t time.Time) Clock {
+	u := t.Unix()
+	if u < r.from || u >= r.to {
+		l := t.In(r.loc)
+		abbrev, off := l.Zone()
+		r.from, r.to, r.off, r.abbrev = -1<<62, 1<<62, int64(off), abbrev
+		from, to := l.ZoneBounds()
+		if !from.IsZero() {
+			r.from = from.Unix()
+		}
+		if !to.IsZero() {
+			r.to = to.Unix()
+		}
+	}
+	w := u + r.off
+	date := Date(floorDiv(w, daySeconds))
+	return Clock{Zone: r.zone, Wall: Wall{Date: date, Minute: Minute(floorMod(w, daySeconds) / 60)}, Weekday: date.Weekday(),
+		Offset: time.Duration(r.off) * time.Second, Abbrev: r.abbrev}
 }
 
 // Reason is a Limit with the person and, for a license, the refusal behind it.

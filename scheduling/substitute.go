@@ -239,7 +239,7 @@ func (s *Service) nearest(ctx context.Context, tx *audit.Tx, actor identity.Acto
 	if err != nil {
 		return nil, err
 	}
-	found := slices.DeleteFunc(search.found(), func(f Found) bool { return f.Start.Equal(a.StartAt) })
+	found := slices.DeleteFunc(search.found(-1), func(f Found) bool { return f.Start.Equal(a.StartAt) })
 	if len(found) == 0 {
 		return nil, nil
 	}
