@@ -282,12 +282,16 @@ async function openFile(p: Person, name: string, at: string): Promise<void> {
 /** Waits until all these visits of somebody are held, a minute at the most. */
 async function heldSoon(p: Person, visits: readonly string[]): Promise<void> {
   await p.page.goto("/appointments");
-  await p.page.waitForFunction(async (all: readonly string[]) => {
+  // A predicate that gives a promise would pass for true at once: the loop is here.
+  await p.page.evaluate(async (all: readonly string[]) => {
+    const limit = Date.now() + 60_000;
     for (const visit of all) {
-      if (!(await (await fetch(visit)).text()).includes('aria-labelledby="held"')) return false;
+      while (!(await (await fetch(visit)).text()).includes('aria-labelledby="held"')) {
+        if (Date.now() > limit) throw new Error(`${visit} is not held`);
+        await new Promise((again) => setTimeout(again, 250));
+      }
     }
-    return true;
-  }, visits, { polling: 500, timeout: 60_000 });
+  }, visits);
 }
 
 /** The ticket with which somebody's page joins the media server. */
