@@ -55,6 +55,15 @@ func TestReportedSuspensionReachesTheVisitAndThePeopleByItself(t *testing.T) {
 	visit, err := a.scheduling.Book(ctx, otieno, scheduling.BookRequest{Key: uuid.NewString(), Case: scheduling.CaseRef(id), Kind: scheduling.JointVideoVisit,
 		Specialist: tremblay, Start: found.Slots[0].Start})
 	must(err)
+	// The patient hears of a visit, and of what becomes of it, once it was promised.
+	aziz, err := s.as(ctx, "aziz")
+	must(err)
+	for _, seat := range visit.Seats {
+		if seat.Role == scheduling.RoleInterpreter {
+			_, err = a.scheduling.Accept(ctx, aziz, seat.ID)
+			must(err)
+		}
+	}
 
 	reported := time.Now()
 	_, err = a.credentialing.ReportStatus(ctx, wanjiru, credentialing.StatusReport{Credential: people.Credentials["DEMO-CA-0001"],
