@@ -128,6 +128,10 @@ func TestCancelFreesEverybodyAndEndsLinks(t *testing.T) {
 func TestAppointmentIsSeenByItsPeopleAndItsClinicAlone(t *testing.T) {
 	w := newWorld(t)
 	a := w.book()
+	// An interpreter sees the others from the promise of confidentiality on.
+	if _, err := w.s.Accept(ctx, w.aziz(), w.seatOf(a, w.layla)); err != nil {
+		t.Fatal(err)
+	}
 	stranger := w.person("Dr Noura Al-Harbi", "ar", []string{"ar", "en"}, "Asia/Riyadh")
 	seen := map[string]identity.Actor{
 		"physician":   w.otieno(),

@@ -376,6 +376,8 @@ func TestEveryEventIsWrittenInEveryLanguageWithoutTheName(t *testing.T) {
 			switch {
 			case act == "interpreter.lapsed":
 				link = origin + "/appointments"
+			case act == "reply.left":
+				link = origin + "/replies"
 			case strings.HasPrefix(act, "interpreter."):
 				about["appointment"], link = "an-appointment", origin+"/appointments/an-appointment"
 			}
