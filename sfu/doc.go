@@ -92,17 +92,20 @@
 // the runtime's monitor, the reports of a tick and what comes while packets are sealed
 // leave together, a layer's cache holds one second, and the engine alone collects garbage
 // at half the usual growth. Its three full loads (10 rooms of 3, 3 to 60, 7 to 20, 15 s)
-// were played once each that day by another generator, beside livekit-server, on 2
-// processors with much other work on them (load 16): too busy for the delays to say
-// anything, so they are left out.
+// were played twice each that day by another generator, alternating with livekit-server,
+// on 2 processors with little else on them (load 1 to 2.5); every track arrived. The mean
+// of the two runs:
 //
-//	                                       µs a packet  MiB each
-//	consult                     this engine        9.7      1.23
-//	                            livekit-server    22.5      4.30   ratio 0.43
-//	teaching                    this engine        4.8      0.69
-//	                            livekit-server    14.4      3.61   ratio 0.34
-//	interpretation              this engine        5.0      0.99
-//	                            livekit-server    13.0      3.44   ratio 0.38
+//	                                       µs a packet  MiB each  delay p50     p99
+//	consult                     this engine        7.1      1.15    0.11 ms  0.4 ms
+//	                            livekit-server    21.7      4.06    0.19 ms  0.7 ms
+//	                            ratio             0.33      0.28
+//	teaching                    this engine        3.9      0.65    1.63 ms  5.1 ms
+//	                            livekit-server     8.5      2.56    1.51 ms  5.0 ms
+//	                            ratio             0.46      0.25
+//	interpretation              this engine        4.4      0.89    0.47 ms  1.3 ms
+//	                            livekit-server    12.0      3.31    0.54 ms  1.7 ms
+//	                            ratio             0.37      0.27
 //
 // The aim is half of livekit-server's processor time in all three, and 1.5 MiB each. Most
 // of what is left is the kernel's share of sending. All media of a server pass through
