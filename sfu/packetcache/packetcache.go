@@ -56,7 +56,8 @@ type place struct {
 	came int64  // UnixNano
 	size uint16
 	seq  uint16
-	used bool
+	used bool // a packet with this number came
+	gone bool // and was written over before the ring grew
 }
 
 // Cache is safe for use by several goroutines. It holds the last second of its stream:
@@ -191,17 +192,22 @@ func (c *Cache) young(at uint64, size int, now int64) bool {
 }
 
 // held tells whether a packet was not written over.
-func (c *Cache) held(p *place) bool { return p.used && c.written <= p.at+uint64(len(c.ring)) }
+func (c *Cache) held(p *place) bool {
+	return p.used && !p.gone && c.written <= p.at+uint64(len(c.ring))
+}
 
-// resize makes place for more packets and bytes, and moves what is there.
+// resize makes place for more packets and bytes, and moves what is there. Places count
+// the bytes written to the ring they were made for: those of packets written over
+// before would name others' bytes in the new one.
 func (c *Cache) resize(slots, bytes int) {
-	var held []place
+	known := make([]place, 0, len(c.slots))
 	for i := range c.slots {
-		if c.held(&c.slots[i]) {
-			held = append(held, c.slots[i])
+		if p := c.slots[i]; p.used {
+			p.gone = !c.held(&p)
+			known = append(known, p)
 		}
 	}
-	slices.SortFunc(held, func(a, b place) int { return cmp.Compare(a.at, b.at) })
+	slices.SortFunc(known, func(a, b place) int { return cmp.Compare(a.at, b.at) })
 	old := c.ring
 	if bytes != len(old) {
 		c.ring, c.touched, c.written = make([]byte, bytes), make([]int64, bytes/chunk), 0
@@ -209,8 +215,8 @@ func (c *Cache) resize(slots, bytes int) {
 	if slots != len(c.slots) {
 		c.slots = make([]place, slots)
 	}
-	for _, p := range held {
-		if bytes != len(old) {
+	for _, p := range known {
+		if bytes != len(old) && !p.gone {
 			from := p.at
 			p.at = c.room(int(p.size))
 			var packet []byte

@@ -128,3 +128,39 @@ func TestAStreamOfSoundTakesLittleRoom(t *testing.T) {
 		t.Errorf("%v allocations for 200 s of sound", allocated)
 	}
 }
+
+// What a cache gives is what was stored under the number, or nothing, whatever sizes,
+// pauses, bursts and gaps its packets came with.
+func TestGivesWhatWasStoredWhateverItsRhythm(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := packetcache.New(rapid.SampledFrom([]int{64, 256, 512}).Draw(t, "most"))
+		now := time.Unix(1, 0)
+		seq := rapid.Uint16().Draw(t, "first")
+		was := map[uint16][]byte{}
+		buf := make([]byte, 0, 2048)
+		check := func(s uint16) {
+			if got := c.Get(s, buf); got != nil && !bytes.Equal(got, was[s]) {
+				t.Fatalf("packet %d has %d bytes of %d, or others", s, len(got), len(was[s]))
+			}
+		}
+		var n byte
+		for range rapid.IntRange(1, 60).Draw(t, "bursts") {
+			now = now.Add(time.Duration(rapid.SampledFrom([]int{0, 1, 20, 300, 1500}).Draw(t, "pause")) * time.Millisecond)
+			size := rapid.SampledFrom([]int{0, 1, 90, 456, 1208, 1500}).Draw(t, "size")
+			seq += uint16(rapid.SampledFrom([]int{0, 0, 0, 1, 5, 300}).Draw(t, "gap"))
+			for range rapid.IntRange(1, 80).Draw(t, "packets") {
+				n++
+				seq++
+				p := bytes.Repeat([]byte{n}, size)
+				c.Store(seq, p, now)
+				was[seq] = p
+			}
+			if got := c.Get(seq, buf); got == nil {
+				t.Fatalf("the newest packet, %d, is not there", seq)
+			}
+			for k := range uint16(512) {
+				check(seq - k)
+			}
+		}
+	})
+}
