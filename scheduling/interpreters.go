@@ -54,7 +54,7 @@ func (s *Service) readInterpreters(ctx context.Context, tx *audit.Tx, p *plan, c
 	}
 	var free []identity.Person
 	for _, c := range candidates {
-		if p.roles[c.ID] == "" && !c.Disabled && (p.interpreters == nil || slices.Contains(p.interpreters, c.ID)) {
+		if p.roles[c.ID] == "" && !c.Disabled && (p.interpreters == nil || slices.Contains(p.interpreters, c.ID)) && p.asked[c.ID] != AskRefused {
 			free = append(free, c)
 		}
 	}
@@ -89,6 +89,9 @@ func (s *Service) readInterpreters(ctx context.Context, tx *audit.Tx, p *plan, c
 	for _, c := range avoided {
 		p.unqualified = append(p.unqualified, Unqualified{Person: c.ID, Name: c.Name, Reason: "interpreter:avoid"})
 	}
+	slices.SortStableFunc(ranked, func(a, b identity.Person) int {
+		return cmp.Compare(first(p.asked[a.ID] != AskLapsed), first(p.asked[b.ID] != AskLapsed))
+	})
 	for i, c := range ranked {
 		p.people[c.ID] = c
 		p.helpers = append(p.helpers, helper(c.ID, i, may[c.ID], p.now))
@@ -181,6 +184,14 @@ func (s *Service) qualifiedFor(ctx context.Context, tx *audit.Tx, people []ident
 	return out, nil
 }
 
+// first sorts what is true before what is not.
+func first(b bool) int {
+	if b {
+		return 0
+	}
+	return 1
+}
+
 // ranked puts interpreters in the order in which they are asked: who is preferred for
 // the case, who has worked in it, then who carried the hardest hours and the most work
 // of late comes last. Who is not to be asked for the case is left out.
@@ -210,12 +221,6 @@ func (s *Service) ranked(ctx context.Context, tx *audit.Tx, ref CaseRef, people 
 		} else {
 			in = append(in, c)
 		}
-	}
-	first := func(b bool) int {
-		if b {
-			return 0
-		}
-		return 1
 	}
 	slices.SortFunc(in, func(a, b identity.Person) int {
 		return cmp.Or(

@@ -10,6 +10,16 @@ import (
 	"github.com/consilium-health/consilium/credentialing/identity"
 )
 
+// ReasonSilent is why an appointment needs attention after everybody who could be asked
+// to interpret it let the time to answer pass. Where somebody refused, it is
+// ReasonInterpreter.
+const ReasonSilent = "interpreter-silent"
+
+// lacksInterpreter tells whether a visit was set aside because nobody was left to ask.
+func (a Appointment) lacksInterpreter() bool {
+	return a.Reason == ReasonInterpreter || a.Reason == ReasonSilent
+}
+
 // mostDue is how many visits one round of AskInterpreters looks at.
 const mostDue = 500
 
@@ -89,7 +99,7 @@ func (s *Service) step(ctx context.Context, tx *audit.Tx, a *Appointment, candid
 			return false, err
 		}
 		if next == "" {
-			return true, s.exhausted(ctx, tx, a)
+			return true, s.exhausted(ctx, tx, a, list)
 		}
 		if took, err := s.seatNext(ctx, tx, a, x, next); err != nil || took {
 			return true, err
@@ -251,10 +261,14 @@ func (s *Service) seatOn(ctx context.Context, tx *audit.Tx, a *Appointment, chai
 	return x, true, nil
 }
 
-// exhausted sets a visit aside for which nobody is left to ask.
-func (s *Service) exhausted(ctx context.Context, tx *audit.Tx, a *Appointment) error {
+// exhausted sets a visit aside for which nobody is left to ask. list is current: when
+// nobody of it said no, the reason is that nobody answered.
+func (s *Service) exhausted(ctx context.Context, tx *audit.Tx, a *Appointment, list []Assignment) error {
 	a.State, _ = a.State.Next(EventImpair)
-	a.Reason = ReasonInterpreter
+	a.Reason = ReasonSilent
+	if slices.ContainsFunc(list, func(x Assignment) bool { return x.State == AskRefused }) {
+		a.Reason = ReasonInterpreter
+	}
 	var err error
 	if *a, err = saveState(ctx, tx, *a); err != nil {
 		return err

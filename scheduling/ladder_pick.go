@@ -1,6 +1,7 @@
 package scheduling
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -14,6 +15,7 @@ import (
 type Choice struct {
 	Person identity.PersonID
 	Name   string
+	Silent bool // was asked about this time and did not answer
 }
 
 // Askings are who was asked to interpret a visit and what they said, in the order of
@@ -61,7 +63,7 @@ func (s *Service) Asking(ctx context.Context, actor identity.Actor, seat SeatID)
 // openChair is the one that a person picked by hand would take, with the askings about
 // the present time. An empty one comes before one whose holder has not answered.
 func (s *Service) openChair(ctx context.Context, tx *audit.Tx, a Appointment) (Assignment, []Assignment, error) {
-	if a.State != StatePending && (a.State != StateNeedsAttention || a.Reason != ReasonInterpreter) || !tx.Now().Before(a.StartAt) {
+	if a.State != StatePending && (a.State != StateNeedsAttention || !a.lacksInterpreter()) || !tx.Now().Before(a.StartAt) {
 		return Assignment{}, nil, ErrState
 	}
 	all, err := assignmentsOf(ctx, tx, a.ID)
@@ -78,7 +80,8 @@ func (s *Service) openChair(ctx context.Context, tx *audit.Tx, a Appointment) (A
 	return Assignment{}, nil, ErrState
 }
 
-// choices are who may carry a chair, in the order in which the ladder would ask.
+// choices are who may carry a chair, in the order in which the ladder would ask; who
+// was asked about this time and let it pass comes last.
 func (s *Service) choices(ctx context.Context, tx *audit.Tx, a Appointment, chair Assignment, list []Assignment, candidates []identity.Person) ([]Choice, error) {
 	candidates, err := s.interpretersTx(ctx, tx, candidates)
 	if err != nil {
@@ -98,8 +101,10 @@ func (s *Service) choices(ctx context.Context, tx *audit.Tx, a Appointment, chai
 			continue
 		}
 		i := slices.IndexFunc(free, func(c identity.Person) bool { return string(c.ID) == h.ID })
-		out = append(out, Choice{Person: free[i].ID, Name: free[i].Name})
+		silent := slices.ContainsFunc(list, func(x Assignment) bool { return x.Person == free[i].ID && x.State == AskLapsed })
+		out = append(out, Choice{Person: free[i].ID, Name: free[i].Name, Silent: silent})
 	}
+	slices.SortStableFunc(out, func(x, y Choice) int { return cmp.Compare(first(!x.Silent), first(!y.Silent)) })
 	return out, nil
 }
 

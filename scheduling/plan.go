@@ -32,6 +32,9 @@ type planned struct {
 	// interpreters, if any, are the only ones considered.
 	interpreters []identity.PersonID
 	from, to     time.Time // whole range that will be looked at
+	// asked is what became of asking interpreters before, see asks: who refused is not
+	// considered, who let the time pass is taken last.
+	asked map[identity.PersonID]AskState
 }
 
 // plan is what is known of the people of a meeting over a range: all that the search

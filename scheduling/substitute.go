@@ -43,6 +43,9 @@ type Proposal struct {
 	Physician    identity.PersonID   // local physician
 	Interpreters []identity.PersonID // none if nobody interprets
 	Interprets   string              // their names
+	// Silent: of the Interpreters one was asked before and let the time to answer pass.
+	// Such proposals come last.
+	Silent bool
 }
 
 const (
@@ -92,8 +95,12 @@ func (s *Service) whoElse(ctx context.Context) (interpreters, specialists []iden
 
 func (s *Service) proposals(ctx context.Context, tx *audit.Tx, actor identity.Actor, a Appointment, interpreters, specialists []identity.Person) ([]Proposal, error) {
 	var out []Proposal
+	had, err := assignmentsOf(ctx, tx, a.ID)
+	if err != nil {
+		return nil, err
+	}
 	same := func(change Substitution, kind Kind, specialist identity.PersonID) error {
-		p, crew, err := s.fits(ctx, tx, actor, a, kind, specialist, a.StartAt, interpreters)
+		p, crew, err := s.fits(ctx, tx, actor, a, kind, specialist, a.StartAt, interpreters, had)
 		if err != nil || p == nil {
 			return err
 		}
@@ -122,7 +129,7 @@ func (s *Service) proposals(ctx context.Context, tx *audit.Tx, actor identity.Ac
 		}
 	}
 	if who != "" {
-		near, err := s.nearest(ctx, tx, actor, a, who, interpreters)
+		near, err := s.nearest(ctx, tx, actor, a, who, interpreters, had)
 		if err != nil {
 			return nil, err
 		}
@@ -140,19 +147,37 @@ func (s *Service) proposals(ctx context.Context, tx *audit.Tx, actor identity.Ac
 			out = append(out, Proposal{Change: Alone, Kind: a.Kind, Start: a.StartAt, Physician: facts.LocalPhysician})
 		}
 	}
+	slices.SortStableFunc(out, func(x, y Proposal) int { return cmp.Compare(first(!x.Silent), first(!y.Silent)) })
 	return out, nil
+}
+
+// asks are what became of asking people to interpret a visit: at a start who refused
+// that start, and who let the time to answer pass, whatever start it was about.
+func asks(had []Assignment, start time.Time) map[identity.PersonID]AskState {
+	out := map[identity.PersonID]AskState{}
+	for _, x := range had { // in the order of asking
+		switch {
+		case x.State == AskRefused && !x.Start.Equal(start) || x.State == AskWithdrawn:
+		case x.State.live():
+			delete(out, x.Person)
+		case x.State == AskRefused || out[x.Person] != AskRefused:
+			out[x.Person] = x.State
+		}
+	}
+	return out
 }
 
 // fits plans the appointment with a specialist at a start. No plan: it is not
 // possible. The interpreter who has the seat is kept where that is possible.
 func (s *Service) fits(ctx context.Context, tx *audit.Tx, actor identity.Actor, a Appointment, kind Kind, specialist identity.PersonID,
-	start time.Time, interpreters []identity.Person) (*plan, []chair, error) {
+	start time.Time, interpreters []identity.Person, had []Assignment) (*plan, []chair, error) {
 	tries := [][]identity.PersonID{a.interpreters()}
 	if tries[0] != nil {
 		tries = append(tries, nil)
 	}
 	for _, pinned := range tries {
-		w := planned{ref: a.Case, kind: kind, specialist: specialist, duration: a.Duration, interpreters: pinned, from: start, to: start.Add(a.Duration)}
+		w := planned{ref: a.Case, kind: kind, specialist: specialist, duration: a.Duration, interpreters: pinned, from: start, to: start.Add(a.Duration),
+			asked: asks(had, start)}
 		p, err := s.plan(ctx, tx, actor, w, interpreters)
 		if impossible(err) {
 			return nil, nil, nil
@@ -215,6 +240,7 @@ func (p *plan) proposal(change Substitution, start time.Time, crew []chair) Prop
 	for _, c := range crew {
 		out.Interpreters = append(out.Interpreters, c.person)
 		names = append(names, p.people[c.person].Name)
+		out.Silent = out.Silent || p.asked[c.person] == AskLapsed
 	}
 	out.Interprets = strings.Join(names, ", ")
 	return out
@@ -222,8 +248,9 @@ func (p *plan) proposal(change Substitution, start time.Time, crew []chair) Prop
 
 // nearest is the start nearest to the appointment's at which its people can meet.
 func (s *Service) nearest(ctx context.Context, tx *audit.Tx, actor identity.Actor, a Appointment, specialist identity.PersonID,
-	interpreters []identity.Person) ([]Proposal, error) {
-	w := planned{ref: a.Case, kind: a.Kind, specialist: specialist, duration: a.Duration, from: tx.Now(), to: a.End().Add(nearestAhead)}
+	interpreters []identity.Person, had []Assignment) ([]Proposal, error) {
+	w := planned{ref: a.Case, kind: a.Kind, specialist: specialist, duration: a.Duration, from: tx.Now(), to: a.End().Add(nearestAhead),
+		asked: asks(had, time.Time{})}
 	if w.to.Sub(w.from) > longestAhead {
 		w.from = w.to.Add(-longestAhead)
 	}
@@ -330,7 +357,11 @@ func (s *Service) Substitute(ctx context.Context, actor identity.Actor, req Subs
 		if !slices.Contains([]Substitution{SamePeople, OtherSpecialist, OtherTime, Narrower}, req.Change) || !known(specialist) || !start.After(tx.Now()) {
 			return fmt.Errorf("%w: substitution %q", ErrInvalidRequest, req.Change)
 		}
-		p, crew, err := s.fits(ctx, tx, actor, a, kind, specialist, start, interpreters)
+		had, err := assignmentsOf(ctx, tx, a.ID)
+		if err != nil {
+			return err
+		}
+		p, crew, err := s.fits(ctx, tx, actor, a, kind, specialist, start, interpreters, had)
 		if err != nil {
 			return err
 		}

@@ -181,6 +181,8 @@ func (s *Server) showAppointment(w http.ResponseWriter, r *http.Request, status 
 		p.Attention = i18n.BookingAttentionWaits
 	case a.Reason == scheduling.ReasonInterpreter:
 		p.Attention = i18n.BookingAttentionInterpreter
+	case a.Reason == scheduling.ReasonSilent:
+		p.Attention = i18n.AskedSilent
 	case a.Reason == scheduling.ReasonDeclined:
 		p.Attention = i18n.RepliesAttention
 	}
@@ -264,6 +266,9 @@ func (s *Server) showAppointment(w http.ResponseWriter, r *http.Request, status 
 	if arranges {
 		if p.Ladder, err = s.ladderCard(r.Context(), v, a); err != nil {
 			return err
+		}
+		if p.Ladder != nil && p.Ladder.Silent && p.Attention == i18n.BookingAttentionInterpreter {
+			p.Attention = i18n.AskedMixed
 		}
 	}
 	if scheduling.MayCancel(v.actor, a) && p.Hold == nil {

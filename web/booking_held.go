@@ -48,7 +48,7 @@ func (s *Server) held(ctx context.Context, v *visit, a scheduling.Appointment, p
 	}
 	for _, w := range ways {
 		way := pages.HeldWay{Name: w.Name, Interprets: w.Interprets, Start: w.Start, End: w.Start.Add(a.Duration), Change: string(w.Change),
-			Specialist: string(w.Specialist)}
+			Specialist: string(w.Specialist), Silent: w.Silent}
 		switch w.Change {
 		case scheduling.SamePeople:
 			way.Text, way.Name = i18n.HeldDoInterpreter, w.Interprets

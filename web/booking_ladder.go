@@ -48,7 +48,7 @@ func (s *Server) ladderCard(ctx context.Context, v *visit, a scheduling.Appointm
 	if err != nil {
 		return nil, err
 	}
-	c := &pages.LadderCard{Waiting: a.State == scheduling.StatePending || a.State == scheduling.StateNeedsAttention && a.Reason == scheduling.ReasonInterpreter}
+	c := &pages.LadderCard{Waiting: a.State == scheduling.StatePending || a.State == scheduling.StateNeedsAttention && (a.Reason == scheduling.ReasonInterpreter || a.Reason == scheduling.ReasonSilent)}
 	for _, x := range list {
 		row := pages.AskedRow{Name: names[x.Person], State: i18n.ID("ladder.state." + string(x.State)), When: x.AnsweredAt}
 		if x.AnsweredAt.IsZero() {
@@ -58,6 +58,7 @@ func (s *Server) ladderCard(ctx context.Context, v *visit, a scheduling.Appointm
 			row.Why = i18n.ID("ladder.reason." + x.Reason)
 		}
 		c.Rows = append(c.Rows, row)
+		c.Silent = c.Silent || x.State == scheduling.AskLapsed && x.Start.Equal(a.StartAt)
 	}
 	if c.Waiting {
 		choices, err := s.d.Scheduling.Choices(ctx, v.actor, a.ID)
@@ -65,7 +66,11 @@ func (s *Server) ladderCard(ctx context.Context, v *visit, a scheduling.Appointm
 			return nil, fmt.Errorf("appointment page: %w", err)
 		}
 		for _, o := range choices {
-			c.Choices = append(c.Choices, pages.Option{Value: string(o.Person), Text: o.Name})
+			text := o.Name
+			if o.Silent {
+				text = v.l.T(i18n.AskedChoice, i18n.V{"Name": o.Name})
+			}
+			c.Choices = append(c.Choices, pages.Option{Value: string(o.Person), Text: text})
 		}
 		if len(choices) == 0 && slices.ContainsFunc(list, func(x scheduling.Assignment) bool { return x.State == scheduling.Asked }) {
 			c.Waiting = false // somebody is asked: no other time is needed yet

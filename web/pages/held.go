@@ -33,6 +33,7 @@ type HeldWay struct {
 	Start, End time.Time
 	Change     string // values of the form
 	Specialist string
+	Silent     bool // who interprets was asked before and did not answer
 }
 
 // Value is the start as the form sends it.
