@@ -47,6 +47,9 @@ type ZoneItem struct {
 	Conflict bool
 }
 
+// Zone is the clock at which the visit is held: that of its anchor.
+func (i ZoneItem) Zone() string { return i.Parties[0].Zone }
+
 // delta is how much KeepWall moves the visit.
 func (i ZoneItem) delta() time.Duration { return i.NewStart.Sub(i.OldStart) }
 
@@ -324,14 +327,15 @@ func (s *Service) DecideZoneItem(ctx context.Context, actor identity.Actor, id s
 	if !arranges(actor, actor.Organization) {
 		return ErrForbidden
 	}
-	err := s.write(ctx, actor.Scope(), func(tx *audit.Tx) error { return s.decideZone(ctx, tx, actor, id, d) })
+	err := s.write(ctx, actor.Scope(), func(tx *audit.Tx) error { return s.decideZone(ctx, tx, actor, id, d, nil) })
 	if err != nil {
 		return fmt.Errorf("decide zone item %s: %w", id, err)
 	}
 	return nil
 }
 
-func (s *Service) decideZone(ctx context.Context, tx *audit.Tx, actor identity.Actor, id string, d ZoneDecision) error {
+// decideZone settles a visit by the actor, or by what was decided in advance.
+func (s *Service) decideZone(ctx context.Context, tx *audit.Tx, actor identity.Actor, id string, d ZoneDecision, standing *ZoneStanding) error {
 	of, err := zoneItemOf(ctx, tx, id)
 	if err != nil {
 		return err
@@ -396,7 +400,14 @@ func (s *Service) decideZone(ctx context.Context, tx *audit.Tx, actor identity.A
 	if err := saveClock(ctx, tx, a); err != nil {
 		return err
 	}
-	if err := endZoneItem(ctx, tx, id, state, string(actor.Person)); err != nil {
+	by := actor.Person
+	if standing != nil {
+		by = standing.By
+		if err := markZoneStanding(ctx, tx, id); err != nil {
+			return err
+		}
+	}
+	if err := endZoneItem(ctx, tx, id, state, string(by)); err != nil {
 		return err
 	}
 	if left, err := zoneItems(ctx, tx, item.Update); err != nil {
@@ -418,18 +429,20 @@ func (s *Service) decideZone(ctx context.Context, tx *audit.Tx, actor identity.A
 	e.Objects = map[string]string{"appointment": string(a.ID), "zone_update": item.Update}
 	e.Reason = string(d)
 	e.Detail = map[string]any{"from": item.OldStart.Format(time.RFC3339), "to": a.StartAt.Format(time.RFC3339), "zone": a.AnchorZone,
-		"tzdata": item.To, "was": item.From}
+		"tzdata": item.To, "was": item.From, "standing": standing != nil}
 	tx.Append(e)
 	return nil
 }
 
-// DecideZoneItems settles all visits of the clinic that wait, in an order in which
-// each makes room for the next, and returns how many it could not move.
-func (s *Service) DecideZoneItems(ctx context.Context, actor identity.Actor, d ZoneDecision) (done, left int, err error) {
+// DecideZoneItems settles the visits of the clinic that wait and are held on the clock
+// of a zone, all if it is "", in an order in which each makes room for the next, and
+// returns how many it could not move.
+func (s *Service) DecideZoneItems(ctx context.Context, actor identity.Actor, d ZoneDecision, zone string) (done, left int, err error) {
 	list, err := s.ZoneItems(ctx, actor)
 	if err != nil {
 		return 0, 0, err
 	}
+	list = slices.DeleteFunc(list, func(i ZoneItem) bool { return zone != "" && i.Zone() != zone })
 	slices.SortStableFunc(list, func(x, y ZoneItem) int {
 		if x.delta() > 0 && y.delta() > 0 {
 			return y.OldStart.Compare(x.OldStart) // the latest moves out of the way first

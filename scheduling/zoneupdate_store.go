@@ -210,10 +210,12 @@ func insertZoneItem(ctx context.Context, tx *audit.Tx, i ZoneItem) error {
 const zoneItemColumns = `
 	i.id::text, i.update_id::text, i.appointment_id::text, i.from_version, u.version, i.old_start, i.new_start, i.parties, i.state = 'conflict'`
 
-func scanZoneItem(row pgx.CollectableRow) (ZoneItem, error) {
+func scanZoneItem(row pgx.CollectableRow) (ZoneItem, error) { return scanZoneItemAnd(row) }
+
+func scanZoneItemAnd(row pgx.CollectableRow, more ...any) (ZoneItem, error) {
 	var i ZoneItem
 	var parties []byte
-	err := row.Scan(&i.ID, &i.Update, &i.Appointment, &i.From, &i.To, &i.OldStart, &i.NewStart, &parties, &i.Conflict)
+	err := row.Scan(append([]any{&i.ID, &i.Update, &i.Appointment, &i.From, &i.To, &i.OldStart, &i.NewStart, &parties, &i.Conflict}, more...)...)
 	if err != nil {
 		return i, err
 	}

@@ -184,7 +184,7 @@ func TestZoneUpdateListsExactlyWhatMovesAndBack(t *testing.T) {
 	if done := w.update(data); done.Listed != len(want) {
 		t.Errorf("once more: %+v", done)
 	}
-	settled, left, err := w.s.DecideZoneItems(context.Background(), w.coordinator(), KeepWall)
+	settled, left, err := w.s.DecideZoneItems(context.Background(), w.coordinator(), KeepWall, "")
 	if err != nil || settled != len(want) || left != 0 {
 		t.Fatal(settled, left, err)
 	}
@@ -301,7 +301,7 @@ func TestBackToBackVisitsMoveTogether(t *testing.T) {
 	if done := w.update(data); done.Listed != 6 || done.Conflicts == 0 {
 		t.Fatalf("%+v", done)
 	}
-	if done, left, err := w.s.DecideZoneItems(context.Background(), w.coordinator(), KeepWall); err != nil || done != 6 || left != 0 {
+	if done, left, err := w.s.DecideZoneItems(context.Background(), w.coordinator(), KeepWall, ""); err != nil || done != 6 || left != 0 {
 		t.Errorf("%d settled, %d left, %v", done, left, err)
 	}
 }

@@ -18,6 +18,7 @@ func (s *Server) calendarRoutes() []route {
 		{http.MethodPost, "/calendar/revoke", member, s.revokeCalendar},
 		{http.MethodGet, "/calendar/{token}/consilium.ics", everyone, s.slowly(s.calendarFeed)},
 		{http.MethodGet, "/zone-changes", member, s.zonesPage},
+		{http.MethodPost, "/zone-changes/standing", member, s.setZoneStanding},
 		{http.MethodPost, "/zone-changes", member, s.decideZones},
 		{http.MethodPost, "/zone-changes/{item}", member, s.decideZone},
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/consilium-health/consilium/credentialing/identity"
@@ -23,7 +25,23 @@ func (s *Server) showZones(w http.ResponseWriter, r *http.Request, status int, f
 	if err != nil {
 		return fmt.Errorf("zones page: %w", err)
 	}
-	var ids []identity.PersonID
+	p := pages.ZonesPage{Form: f, All: len(items), Groups: zoneGroups(items)}
+	items = items[:min(len(items), zonesShown)]
+	history, err := s.d.Scheduling.ZoneHistory(r.Context(), v.actor, 10)
+	if err != nil {
+		return fmt.Errorf("zones page: %w", err)
+	}
+	standing, err := s.d.Scheduling.ZoneStandingOf(r.Context(), v.actor)
+	if err != nil {
+		return fmt.Errorf("zones page: %w", err)
+	}
+	ids := []identity.PersonID{}
+	if standing.By != "" {
+		ids = append(ids, standing.By)
+	}
+	for _, d := range history {
+		ids = append(ids, d.By)
+	}
 	for _, i := range items {
 		for _, p := range i.Parties {
 			ids = append(ids, p.Person)
@@ -38,24 +56,91 @@ func (s *Server) showZones(w http.ResponseWriter, r *http.Request, status int, f
 		y, m, d := x.Date.Civil()
 		return wall.Date(time.Date(y, m, d, 0, 0, 0, 0, time.UTC)) + " " + x.Minute.String()
 	}
-	p := pages.ZonesPage{Form: f}
 	for _, i := range items {
 		a, err := s.d.Scheduling.Appointment(r.Context(), v.actor, i.Appointment)
 		if err != nil {
 			return fmt.Errorf("zones page: %w", err)
 		}
 		row := pages.ZoneRow{ID: i.ID, Appointment: string(i.Appointment), Kind: kindName(v.l, a.Kind), From: i.From, To: i.To, Conflict: i.Conflict,
-			Moves: !i.OldStart.Equal(i.NewStart)}
+			Moves: !i.OldStart.Equal(i.NewStart), Move: scheduling.MayMove(v.actor, a, s.now()), Due: i.Due(), Late: !s.now().Before(i.Due())}
 		for n, c := range i.Parties {
 			row.Parties = append(row.Parties, pages.ZonePartyRow{Name: people[c.Person].Name, Zone: c.Zone, Anchor: n == 0,
 				Before: read(c.Before), Wall: read(c.Wall), Instant: read(c.Instant)})
 		}
 		p.Items = append(p.Items, row)
 	}
+	p.Standing = standingCard(v, standing, people[standing.By].Name)
+	for _, d := range history {
+		a, err := s.d.Scheduling.Appointment(r.Context(), v.actor, d.Appointment)
+		if err != nil {
+			return fmt.Errorf("zones page: %w", err)
+		}
+		row := pages.ZoneDoneRow{Appointment: string(a.ID), Kind: kindName(v.l, a.Kind), Text: i18n.ClocksHistoryKeptInstant, Before: d.OldStart, After: d.NewStart,
+			By: i18n.ClocksHistoryBy, Name: people[d.By].Name, When: d.At}
+		if d.Decision == scheduling.KeepWall && !d.OldStart.Equal(d.NewStart) {
+			row.Text = i18n.ClocksHistoryKeptWall
+		}
+		if d.Standing {
+			row.By = i18n.ClocksHistoryStanding
+		}
+		p.History = append(p.History, row)
+	}
 	if p.Layout, err = s.layout(w, r, i18n.ZonesTitle); err != nil {
 		return err
 	}
 	return s.render(w, r, status, pages.Zones(p))
+}
+
+// zonesShown is how many visits the page lists; the clocks count all.
+const zonesShown = 50
+
+// zoneGroups counts the visits that wait by the clock at which they are held, most
+// visits first.
+func zoneGroups(items []scheduling.ZoneItem) []pages.ZoneGroup {
+	var out []pages.ZoneGroup
+	at := map[string]int{}
+	for _, i := range items {
+		n, ok := at[i.Zone()]
+		if !ok {
+			n = len(out)
+			at[i.Zone()] = n
+			out = append(out, pages.ZoneGroup{Zone: i.Zone()})
+		}
+		g := &out[n]
+		g.Visits++
+		g.Moves = g.Moves || !i.OldStart.Equal(i.NewStart)
+		if i.Conflict {
+			g.Conflicts++
+		}
+	}
+	slices.SortStableFunc(out, func(a, b pages.ZoneGroup) int { return b.Visits - a.Visits })
+	return out
+}
+
+func standingCard(v *visit, z scheduling.ZoneStanding, name string) pages.ZoneStandingCard {
+	c := pages.ZoneStandingCard{Version: z.Version, Name: name, Since: z.At, Edit: v.actor.Has(identity.RoleCoordinator),
+		Text: v.l.T(i18n.ID("clocks.standing." + string(z.Decision)))}
+	for _, d := range scheduling.ZoneDecisions {
+		c.Options = append(c.Options, pages.Option{Value: string(d), Text: v.l.T(i18n.ID("clocks.standing." + string(d)))})
+	}
+	c.Form.Prefill("decision", string(z.Decision))
+	return c
+}
+
+// setZoneStanding puts on file what is done when nobody decides in time.
+func (s *Server) setZoneStanding(w http.ResponseWriter, r *http.Request) error {
+	f, err := s.form(w, r)
+	if err != nil {
+		return err
+	}
+	version, err := strconv.Atoi(f.Value("version"))
+	if err != nil {
+		return errBadForm
+	}
+	if _, err := s.d.Scheduling.SetZoneStanding(r.Context(), actorOf(r), scheduling.ZoneDecision(f.Value("decision")), version); err != nil {
+		return fmt.Errorf("standing decision about clocks: %w", err)
+	}
+	return s.done(w, r, "/zone-changes", pages.LevelOK, i18n.ClocksStandingSaved)
 }
 
 func zoneDecision(f pages.Form) (scheduling.ZoneDecision, error) {
@@ -95,7 +180,7 @@ func (s *Server) decideZones(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	_, left, err := s.d.Scheduling.DecideZoneItems(r.Context(), actorOf(r), d)
+	_, left, err := s.d.Scheduling.DecideZoneItems(r.Context(), actorOf(r), d, f.Value("zone"))
 	if err != nil {
 		return fmt.Errorf("decide about changed clocks: %w", err)
 	}

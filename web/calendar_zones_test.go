@@ -92,6 +92,27 @@ func TestCoordinatorDecidesAboutVisitsThatNewClockRulesMove(t *testing.T) {
 	if m == nil {
 		t.Fatalf("%.5000s", body)
 	}
+	for _, want := range []string{"Decide by", "Overdue", at + "/move", `name="zone" value="Africa/Nairobi"`, "If nobody decides in time"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("%q is missing", want)
+		}
+	}
+	standing := url.Values{"decision": {"keep_instant"}, "version": {"0"}}
+	if w := c.post("otieno", "/zone-changes/standing", standing); w.Code != 403 {
+		t.Errorf("a physician decides in advance: status %d", w.Code)
+	}
+	if w := c.post("mwangi", "/zone-changes/standing", url.Values{"decision": {"drop"}, "version": {"0"}}); w.Code != 400 && w.Code != 422 {
+		t.Errorf("a standing decision that is none: status %d", w.Code)
+	}
+	if w := c.post("mwangi", "/zone-changes/standing", standing); w.Code != 303 {
+		t.Errorf("a standing decision: status %d", w.Code)
+	}
+	if w := c.post("mwangi", "/zone-changes/standing", standing); w.Code != 409 {
+		t.Errorf("a standing decision of a page that is old: status %d", w.Code)
+	}
+	if w := c.post("mwangi", "/zone-changes", url.Values{"decision": {"keep_wall"}, "zone": {"America/Toronto"}}); w.Code != 303 || len(zoneForm.FindStringSubmatch(c.get("mwangi", "/zone-changes").Body.String())) == 0 {
+		t.Errorf("deciding about another clock: status %d, or it decided about this one", w.Code)
+	}
 	if w := c.get("tremblay", "/zone-changes"); w.Code != 403 {
 		t.Errorf("the specialist: status %d", w.Code)
 	}
@@ -107,6 +128,9 @@ func TestCoordinatorDecidesAboutVisitsThatNewClockRulesMove(t *testing.T) {
 	now, err := c.scheduling.Appointment(ctx, c.actor("mwangi"), id)
 	if err != nil || now.StartLocal != was.StartLocal || now.StartAt.Sub(was.StartAt).Hours() != 2 || now.Sequence != was.Sequence+1 || now.ZoneVersion != "2099a" {
 		t.Errorf("%+v, %v", now, err)
+	}
+	if body := c.get("mwangi", "/zone-changes").Body.String(); !strings.Contains(body, "Local time kept") || !strings.Contains(body, "No visit waits") {
+		t.Error("the page does not say what was decided")
 	}
 	if w := c.post("mwangi", m[1], url.Values{"decision": {"keep_wall"}}); w.Code != 404 {
 		t.Errorf("decided twice: status %d", w.Code)

@@ -102,6 +102,7 @@ func (a *app) periodic(workers *river.Workers) []*river.PeriodicJob {
 		minutely[offerWaitingArgs](workers, a.scheduling.OfferWaiting),
 		minutely[askInterpretersArgs](workers, a.scheduling.AskInterpreters),
 		minutely[applyRepliesArgs](workers, a.scheduling.ApplyReplies),
+		minutely[settleZonesArgs](workers, a.scheduling.SettleZones),
 		river.NewPeriodicJob(river.PeriodicInterval(5*time.Minute), func() (river.JobArgs, *river.InsertOpts) { return queueRemindersArgs{}, nil },
 			&river.PeriodicJobOpts{RunOnStart: true}),
 		river.NewPeriodicJob(river.PeriodicInterval(time.Minute), func() (river.JobArgs, *river.InsertOpts) { return lookAgainArgs{}, nil },

@@ -27,6 +27,13 @@ type applyRepliesArgs struct{}
 // Kind is the name of the job.
 func (applyRepliesArgs) Kind() string { return "apply_replies" }
 
+// settleZonesArgs is the job that alerts of visits whose changed clock nobody decided
+// about in time, and applies what was decided in advance.
+type settleZonesArgs struct{}
+
+// Kind is the name of the job.
+func (settleZonesArgs) Kind() string { return "settle_zones" }
+
 // everyMinute is the worker of a job that looks for what is due, of many clinics.
 type everyMinute[T river.JobArgs] struct {
 	river.WorkerDefaults[T]

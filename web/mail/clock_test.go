@@ -52,4 +52,10 @@ func TestChangedClockIsExplainedToEachInTheirLanguage(t *testing.T) {
 	if err != nil || !strings.Contains(m.Body, "\n"+origin+"/zone-changes\n") {
 		t.Errorf("to a coordinator: %v\n%s", err, m.Body)
 	}
+	for act, want := range map[string]string{"zone_update.due": "nobody has decided", "zone_update.standing": "decided in advance is done now", "zone_update.conflict": "cannot be applied"} {
+		m := write(act, c.amina)
+		if !strings.Contains(m.Body, want) || !strings.Contains(m.Body, "\n"+origin+"/zone-changes\n") || len(m.Attachments) != 0 {
+			t.Errorf("%s: %q\n%s", act, m.Subject, m.Body)
+		}
+	}
 }

@@ -151,6 +151,8 @@ func (w *Worker) write(ctx context.Context, a TellArgs) (Message, error) {
 		link = w.c.Origin + "/waiting"
 	case a.Act == "reply.left":
 		link = w.c.Origin + "/replies"
+	case strings.HasPrefix(a.Act, "zone_update."):
+		link = w.c.Origin + "/zone-changes"
 	case a.Act == "interpreter.lapsed":
 		link = w.c.Origin + "/appointments"
 	case strings.HasPrefix(a.Act, "interpreter."):
@@ -161,8 +163,6 @@ func (w *Worker) write(ctx context.Context, a TellArgs) (Message, error) {
 		link = w.c.Origin + "/credentials/" + a.Objects["credential"]
 	case a.Objects["appointment"] != "":
 		link = w.c.Origin + "/appointments/" + a.Objects["appointment"]
-	case a.Objects["zone_update"] != "":
-		link = w.c.Origin + "/zone-changes"
 	}
 	m.Subject = l.Isolated(t.subject)
 	m.Body = letter(l, who, l.Isolated(t.body), "", l.Isolated(i18n.MailOpen), link)
@@ -197,6 +197,11 @@ var texts = map[string]text{
 	"decision.signed":   {i18n.MailDecisionSubject, i18n.MailDecisionBody},
 	"addendum.signed":   {i18n.MailAddendumSubject, i18n.MailAddendumBody},
 	"zone_update.found": {i18n.MailClockFoundSubject, i18n.MailClockFoundBody},
+
+	"zone_update.due":      {i18n.MailClocksDueSubject, i18n.MailClocksDueBody},
+	"zone_update.standing": {i18n.MailClocksStandingSubject, i18n.MailClocksStandingBody},
+	"zone_update.conflict": {i18n.MailClocksConflictSubject, i18n.MailClocksConflictBody},
+
 	"consent.withdrawn": {i18n.MailWithdrawnSubject, i18n.MailWithdrawnBody},
 	"case.set_aside":    {i18n.MailCaseSetAsideSubject, i18n.MailCaseSetAsideBody},
 	"case.restored":     {i18n.MailCaseRestoredSubject, i18n.MailCaseRestoredBody},

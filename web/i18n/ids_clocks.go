@@ -1,0 +1,33 @@
+package i18n
+
+// Messages of the clocks area: visits whose clock changed: by clock, the standing decision, what was decided.
+const (
+	ClocksAllInstant          ID = "clocks.all_instant"
+	ClocksBy                  ID = "clocks.by"
+	ClocksConflicts           ID = "clocks.conflicts"
+	ClocksGroup               ID = "clocks.group"
+	ClocksGroups              ID = "clocks.groups"
+	ClocksHistory             ID = "clocks.history"
+	ClocksHistoryBy           ID = "clocks.history.by"
+	ClocksHistoryKeptInstant  ID = "clocks.history.kept_instant"
+	ClocksHistoryKeptWall     ID = "clocks.history.kept_wall"
+	ClocksHistoryStanding     ID = "clocks.history.standing"
+	ClocksLate                ID = "clocks.late"
+	ClocksMore                ID = "clocks.more"
+	ClocksMove                ID = "clocks.move"
+	ClocksStanding            ID = "clocks.standing"
+	ClocksStandingExplain     ID = "clocks.standing.explain"
+	ClocksStandingKeepInstant ID = "clocks.standing.keep_instant"
+	ClocksStandingKeepWall    ID = "clocks.standing.keep_wall"
+	ClocksStandingNone        ID = "clocks.standing.none"
+	ClocksStandingSave        ID = "clocks.standing.save"
+	ClocksStandingSaved       ID = "clocks.standing.saved"
+	ClocksStandingSince       ID = "clocks.standing.since"
+	ClocksStandingWhat        ID = "clocks.standing.what"
+	MailClocksConflictBody    ID = "mail.clocks.conflict.body"
+	MailClocksConflictSubject ID = "mail.clocks.conflict.subject"
+	MailClocksDueBody         ID = "mail.clocks.due.body"
+	MailClocksDueSubject      ID = "mail.clocks.due.subject"
+	MailClocksStandingBody    ID = "mail.clocks.standing.body"
+	MailClocksStandingSubject ID = "mail.clocks.standing.subject"
+)
