@@ -231,6 +231,22 @@ type Answer struct {
 	Via      string   // ViaPage, ViaLink or ViaMail
 }
 
+// check completes an answer: a refusal has a reason, and nothing else has.
+func (r *Answer) check() error {
+	switch {
+	case r.Response != Accepted && r.Response != Declined && r.Response != Tentative:
+		return fmt.Errorf("%w: answer %q", ErrInvalidRequest, r.Response)
+	case r.Response == Declined && r.Reason == "":
+		r.Reason = RefuseOther
+	case r.Response != Declined:
+		r.Reason = ""
+	}
+	if r.Reason != "" && !slices.Contains(RefuseReasons, r.Reason) {
+		return fmt.Errorf("%w: reason %q", ErrInvalidRequest, r.Reason)
+	}
+	return nil
+}
+
 // Accept is the interpreter's yes to the seat and the promise of confidentiality
 // named by Attestation. With the last yes that was waited for the appointment is
 // booked. Accepting again changes nothing.
@@ -249,16 +265,8 @@ func (s *Service) Answer(ctx context.Context, actor identity.Actor, id SeatID, r
 	if !known(id) {
 		return Appointment{}, ErrNotFound
 	}
-	switch {
-	case r.Response != Accepted && r.Response != Declined && r.Response != Tentative:
-		return Appointment{}, fmt.Errorf("%w: answer %q", ErrInvalidRequest, r.Response)
-	case r.Response == Declined && r.Reason == "":
-		r.Reason = RefuseOther
-	case r.Response != Declined:
-		r.Reason = ""
-	}
-	if r.Reason != "" && !slices.Contains(RefuseReasons, r.Reason) {
-		return Appointment{}, fmt.Errorf("%w: reason %q", ErrInvalidRequest, r.Reason)
+	if err := r.check(); err != nil {
+		return Appointment{}, err
 	}
 	var a Appointment
 	err := s.write(ctx, actor.Scope(), func(tx *audit.Tx) (err error) {

@@ -38,6 +38,9 @@ type Invitation struct {
 	Link string
 	// Redeem tells that Link takes the seat and works once.
 	Redeem bool
+	// Answer tells that by Link the person answers whether they interpret.
+	Answer bool
+	page   string // of the appointment
 	// Method is what the calendar file does.
 	Method ical.Method
 	host   string
@@ -61,7 +64,7 @@ func (i Invitation) Calendar(summary, description, language string, stamp time.T
 		Organizer: ical.Attendee{Name: "Consilium", Email: "no-reply@" + mailHost(i.host)},
 		Attendees: []ical.Attendee{{Name: i.shownName(), Email: i.Person.Email, Response: ical.Response(strings.ToUpper(string(i.Seat.Response)))}}}
 	if !i.Redeem {
-		in.URL = i.Link // a link that works once does not belong in shared calendars
+		in.URL = i.page // a link that works without signing in does not belong in shared calendars
 	}
 	data, err = ical.Write(in)
 	if err != nil {
@@ -80,7 +83,8 @@ func mailHost(host string) string {
 
 // Invitation gathers what one person is written about an appointment; actor is the
 // job that writes, for the clinic that booked. For a patient it makes a fresh link;
-// older ones that nobody used stay good.
+// older ones that nobody used stay good. So for an interpreter who is asked: theirs is
+// one to answer by.
 func (s *Service) Invitation(ctx context.Context, actor identity.Actor, id AppointmentID, person identity.PersonID) (Invitation, error) {
 	if actor.Job == "" {
 		return Invitation{}, ErrForbidden
@@ -103,6 +107,17 @@ func (s *Service) Invitation(ctx context.Context, actor identity.Actor, id Appoi
 				return err
 			}
 			out.Link, out.Redeem = s.origin+"/invite/"+token, true
+		}
+		if out.Link != "" && out.Seat.Role == RoleInterpreter {
+			x, open, err := openAsking(ctx, tx, a, out.Seat.ID)
+			if err != nil || !open {
+				return err
+			}
+			token, err := s.newAnswerLink(ctx, tx, actor, x)
+			if err != nil {
+				return err
+			}
+			out.Link, out.Answer = s.origin+"/answer/"+token, true
 		}
 		return nil
 	})
@@ -162,7 +177,8 @@ func (s *Service) invitation(ctx context.Context, tx *audit.Tx, a Appointment, p
 		out.Method = ical.Cancel
 		return out, nil
 	}
-	out.Link = s.origin + "/appointments/" + string(a.ID)
+	out.page = s.origin + "/appointments/" + string(a.ID)
+	out.Link = out.page
 	return out, nil
 }
 

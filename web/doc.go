@@ -156,6 +156,7 @@
 //	/calendar /calendar/{token}/consilium.ics     area calendar
 //	/zone-changes /zone-changes/{item}    area calendar
 //	/invite/{token}                       invitation link of a guest (area booking)
+//	/answer/{token}                       link by which an interpreter answers (area answer)
 //	/sessions/{appointment}               door, lobby and room (area room)
 //	/sessions/{session}/feed              its WebSocket
 //	/credentials …                        area officer

@@ -34,6 +34,7 @@ func (s *Server) routes() []route {
 		s.replyRoutes(),
 		s.panelRoutes(),
 		s.moveRoutes(),
+		s.answerRoutes(),
 		s.presenceRoutes(),
 		s.roomRoutes(),
 		s.feedRoutes(),

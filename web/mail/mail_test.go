@@ -253,7 +253,7 @@ func TestBookingWritesToEachInTheirLanguageAndZone(t *testing.T) {
 	for _, want := range []struct{ name, language, subject, zone, link string }{
 		{"Dr Otieno", "en", "Invitation to a video consultation", "EAT", origin + "/appointments/" + string(a.ID) + "\n"},
 		{"Prof. Tremblay", "fr", "Invitation à une consultation vidéo", "E", origin + "/appointments/" + string(a.ID) + "\n"},
-		{"Layla Aziz", "ar", "هل يمكنك الترجمة في استشارة بالفيديو؟", "EE", origin + "/appointments/" + string(a.ID) + "\n"},
+		{"Layla Aziz", "ar", "هل يمكنك الترجمة في استشارة بالفيديو؟", "EE", origin + "/answer/"},
 		{"Mrs Idris", "ar", "دعوة إلى استشارة بالفيديو", "EAT", origin + "/invite/"},
 	} {
 		m := got[want.name]
@@ -376,6 +376,8 @@ func TestEveryEventIsWrittenInEveryLanguageWithoutTheName(t *testing.T) {
 			switch {
 			case act == "interpreter.lapsed":
 				link = origin + "/appointments"
+			case strings.HasPrefix(act, "zone_update."):
+				link = origin + "/zone-changes"
 			case act == "reply.left":
 				link = origin + "/replies"
 			case strings.HasPrefix(act, "interpreter."):

@@ -242,6 +242,9 @@ func (w *Worker) invitation(m Message, a TellArgs, inv scheduling.Invitation) (M
 	if inv.Redeem {
 		say = l.Isolated(i18n.MailPatientLink)
 	}
+	if inv.Answer {
+		say = l.Isolated(i18n.MailAnswerLink)
+	}
 	m.Subject = l.Isolated(t.subject)
 	m.Body = letter(l, inv.Person, l.Isolated(t.body), when, say, inv.Link)
 	if file == "" || inv.Person.Email == "" {
