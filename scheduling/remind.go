@@ -35,12 +35,6 @@ var reminders = []struct {
 	{RemindSoon, 10 * time.Minute, false},
 }
 
-// Nobody is written to in the night of their own clock, if it can wait.
-const (
-	quietFrom  Minute = 21 * 60
-	quietUntil Minute = 7 * 60
-)
-
 const (
 	// remindersAhead is how long before it is due a reminder becomes a job.
 	remindersAhead = 24 * time.Hour
@@ -58,26 +52,59 @@ type reminder struct {
 	sequence    int
 }
 
-// awake is at, or the next morning of loc when its clock shows a quiet hour then.
-func awake(loc *time.Location, at time.Time) time.Time {
+// Awake is at, or the end of the quiet hours when the clock of loc shows one then.
+func Awake(loc *time.Location, at time.Time, q identity.Quiet) time.Time {
 	w := WallAt(loc, at)
-	switch {
-	case w.Minute >= quietFrom:
-		return ResolveWall(loc, Wall{w.Date + 1, quietUntil})
-	case w.Minute < quietUntil:
-		return ResolveWall(loc, Wall{w.Date, quietUntil})
+	if !q.Holds(int(w.Minute)) {
+		return at
 	}
-	return at
+	end := Wall{w.Date, Minute(q.Until)}
+	if q.From > q.Until && int(w.Minute) >= q.From {
+		end.Date++
+	}
+	return later(at, ResolveWall(loc, end))
+}
+
+// awake is Awake with the quiet hours of whoever said nothing.
+func awake(loc *time.Location, at time.Time) time.Time { return Awake(loc, at, identity.DefaultQuiet) }
+
+// quietTx is a Directory that knows the quiet hours of people.
+type quietTx interface {
+	QuietTx(ctx context.Context, tx *audit.Tx, ids ...identity.PersonID) (map[identity.PersonID]identity.Quiet, error)
+}
+
+// quiet are the quiet hours of people who stated some.
+func (s *Service) quiet(ctx context.Context, tx *audit.Tx, ids ...identity.PersonID) (map[identity.PersonID]identity.Quiet, error) {
+	d, ok := s.people.(quietTx)
+	if !ok {
+		return nil, nil
+	}
+	out, err := d.QuietTx(ctx, tx, ids...)
+	if err != nil {
+		return nil, fmt.Errorf("quiet hours: %w", err)
+	}
+	return out, nil
+}
+
+// due is when a reminder of a visit goes out to somebody.
+func (k ReminderKind) due(start time.Time, loc *time.Location, q identity.Quiet) time.Time {
+	for _, r := range reminders {
+		switch {
+		case r.kind != k:
+		case r.waits:
+			return Awake(loc, start.Add(-r.before), q)
+		default:
+			return start.Add(-r.before)
+		}
+	}
+	return start
 }
 
 // remindersOf are the reminders of a person on a clock that are still to come.
-func remindersOf(a Appointment, loc *time.Location, now time.Time) []reminder {
+func remindersOf(a Appointment, loc *time.Location, q identity.Quiet, now time.Time) []reminder {
 	var out []reminder
 	for _, k := range reminders {
-		due := a.StartAt.Add(-k.before)
-		if k.waits {
-			due = awake(loc, due)
-		}
+		due := k.kind.due(a.StartAt, loc, q)
 		if due.After(now) && due.Before(a.StartAt) {
 			out = append(out, reminder{appointment: a.ID, kind: k.kind, dueAt: due, sequence: a.Sequence})
 		}
@@ -113,16 +140,24 @@ func (s *Service) planReminders(ctx context.Context, tx *audit.Tx, a Appointment
 	if err != nil {
 		return fmt.Errorf("clocks of reminders: %w", err)
 	}
+	quiet, err := s.quiet(ctx, tx, ids...)
+	if err != nil {
+		return err
+	}
 	var list []reminder
 	for _, seat := range a.Seats {
 		if seat.Released {
 			continue
 		}
+		hours, ok := quiet[seat.Person]
+		if !ok {
+			hours = identity.DefaultQuiet
+		}
 		loc, err := LoadZone(s.zoneIn(a, people[seat.Person]))
 		if err != nil {
 			return err
 		}
-		for _, r := range remindersOf(a, loc, tx.Now()) {
+		for _, r := range remindersOf(a, loc, hours, tx.Now()) {
 			r.seat = seat.ID
 			if r.id, err = newID(); err != nil {
 				return err
@@ -147,6 +182,42 @@ type ReminderJob struct {
 	Reminder     string
 	Organization identity.OrganizationID
 	DueAt        time.Time
+
+	kind       ReminderKind
+	start      time.Time
+	person     identity.PersonID
+	anchor     identity.PersonID
+	anchorZone string
+}
+
+// wakeLater lets reminders respect the quiet hours that people have stated since they
+// were planned.
+func (s *Service) wakeLater(ctx context.Context, tx *audit.Tx, jobs []ReminderJob) error {
+	var ids []identity.PersonID
+	for _, j := range jobs {
+		ids = append(ids, j.person)
+	}
+	quiet, err := s.quiet(ctx, tx, ids...)
+	if err != nil || len(quiet) == 0 {
+		return err
+	}
+	people, err := s.people.PeopleTx(ctx, tx, ids...)
+	if err != nil {
+		return fmt.Errorf("clocks of reminders: %w", err)
+	}
+	for i := range jobs {
+		j := &jobs[i]
+		q, stated := quiet[j.person]
+		if !stated {
+			continue
+		}
+		loc, err := LoadZone(s.zoneIn(Appointment{AnchorPerson: j.anchor, AnchorZone: j.anchorZone}, people[j.person]))
+		if err != nil {
+			return err
+		}
+		j.DueAt = j.kind.due(j.start, loc, q).UTC()
+	}
+	return nil
 }
 
 // QueueReminders hands the reminders that fall due within a day to enqueue, which
@@ -175,6 +246,9 @@ func (s *Service) QueueReminders(ctx context.Context, enqueue func(ctx context.C
 				}
 				if len(jobs) == 0 {
 					continue
+				}
+				if err := s.wakeLater(ctx, tx, jobs); err != nil {
+					return err
 				}
 				if err := enqueue(ctx, tx.Tx, jobs); err != nil {
 					return fmt.Errorf("enqueue: %w", err)

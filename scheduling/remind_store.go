@@ -82,13 +82,15 @@ func remindersMissing(ctx context.Context, tx *audit.Tx, most int) (map[identity
 // queueReminders takes those that are still planned.
 func queueReminders(ctx context.Context, tx *audit.Tx, org identity.OrganizationID, ids []string) ([]ReminderJob, error) {
 	rows, _ := tx.Query(ctx, `
-		update reminder
+		update reminder r
 		set state = 'queued', changed_at = $3
-		where organization_id = $1 and id = any($2::uuid[]) and state = 'planned'
-		returning id::text, due_at`, string(org), ids, tx.Now())
+		from appointment a, seat s
+		where r.organization_id = $1 and r.id = any($2::uuid[]) and r.state = 'planned'
+		  and a.organization_id = $1 and a.id = r.appointment_id and s.organization_id = $1 and s.id = r.seat_id
+		returning r.id::text, r.due_at, r.kind, a.start_at, s.person_id::text, a.anchor_person_id::text, a.anchor_zone`, string(org), ids, tx.Now())
 	jobs, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (ReminderJob, error) {
 		j := ReminderJob{Organization: org}
-		err := row.Scan(&j.Reminder, &j.DueAt)
+		err := row.Scan(&j.Reminder, &j.DueAt, &j.kind, &j.start, &j.person, &j.anchor, &j.anchorZone)
 		j.DueAt = j.DueAt.UTC()
 		return j, err
 	})

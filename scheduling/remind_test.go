@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/consilium-health/consilium/credentialing/audit"
+	"github.com/consilium-health/consilium/credentialing/identity"
 )
 
 // queued takes the jobs that QueueReminders makes.
@@ -179,14 +180,68 @@ func TestNobodyIsWokenForWhatCanWait(t *testing.T) {
 			rt.Fatal(err)
 		}
 		start := time.Unix(rapid.Int64Range(1767225600/60, 1893456000/60).Draw(rt, "start")*60, 0).UTC()
-		for _, r := range remindersOf(Appointment{StartAt: start}, loc, start.AddDate(0, 0, -30)) {
+		for _, r := range remindersOf(Appointment{StartAt: start}, loc, identity.DefaultQuiet, start.AddDate(0, 0, -30)) {
 			m := WallAt(loc, r.dueAt).Minute
-			if (r.kind == RemindWeek || r.kind == RemindDay) && (m >= quietFrom || m < quietUntil) {
+			if (r.kind == RemindWeek || r.kind == RemindDay) && identity.DefaultQuiet.Holds(int(m)) {
 				rt.Fatalf("%s at %s in %s", r.kind, m, loc)
 			}
 			if !r.dueAt.Before(start) || r.kind == RemindDay && start.Sub(r.dueAt) > 24*time.Hour {
 				rt.Fatalf("%s %v before", r.kind, start.Sub(r.dueAt))
 			}
+		}
+	})
+}
+
+// Quiet hours that somebody states after a reminder was planned count for it.
+func TestRemindersRespectTheQuietHoursOfEach(t *testing.T) {
+	w := newWorld(t)
+	for _, id := range []identity.PersonID{w.amina, w.claire, w.layla, w.salma} {
+		w.hours(id, OnCall("Africa/Nairobi"))
+	}
+	start := time.Date(2026, 12, 10, 7, 0, 0, 0, time.UTC) // 10:00 in Nairobi
+	a, err := w.s.Book(ctx, w.otieno(), w.request(start))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.answer(a, w.layla, Answer{Response: Accepted, Promised: true}); err != nil {
+		t.Fatal(err)
+	}
+	w.dir.quiet = map[identity.PersonID]identity.Quiet{
+		w.amina: {From: 13 * 60, Until: 11 * 60}, // only over noon
+		w.peter: {},
+	}
+	w.setClock(start.Add(-47 * time.Hour))
+	due := map[identity.PersonID]time.Time{}
+	for _, j := range w.queued() {
+		if j.kind == RemindDay {
+			due[j.person] = j.DueAt
+		}
+	}
+	want := map[identity.PersonID]time.Time{
+		w.amina: start.Add(-24*time.Hour + time.Hour), // 11:00 in Nairobi
+		w.salma: start.Add(-24 * time.Hour),
+	}
+	for id, at := range want {
+		if !due[id].Equal(at) {
+			t.Errorf("%s is reminded at %v, want %v", id, due[id], at)
+		}
+	}
+}
+
+func TestAwakeIsTheEndOfTheQuietHours(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		loc, err := LoadZone(rapid.SampledFrom(oddZones).Draw(t, "zone"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := identity.Quiet{From: rapid.IntRange(0, 1439).Draw(t, "from"), Until: rapid.IntRange(0, 1439).Draw(t, "until")}
+		at := worldStart.Add(time.Duration(rapid.IntRange(0, 400*24*60).Draw(t, "at")) * time.Minute)
+		got := Awake(loc, at, q)
+		if got.Before(at) || got.After(at.Add(26*time.Hour)) {
+			t.Fatalf("%v becomes %v", at, got)
+		}
+		if !q.Holds(int(WallAt(loc, at).Minute)) && !got.Equal(at) {
+			t.Fatalf("%v waits until %v", at, got)
 		}
 	})
 }

@@ -153,7 +153,7 @@ func openClinic(t *testing.T) clinic {
 		Clinical: workspace.Clinical{Language: "en", Title: "Murmur since childhood", Question: workspace.Question{Asked: "Should it be closed?"}}})
 	must(err)
 	c.ref = string(id)
-	c.Handler = New(Deps{Identity: ids, Credentialing: cred, Scheduling: times, Workspace: cases, Outbox: c.outbox, PublicURL: origin, Demo: true,
+	c.Handler = New(Deps{Identity: ids, Credentialing: cred, Scheduling: times, Workspace: cases, Outbox: c.outbox, PublicURL: origin, Demo: true, Texts: true,
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	return c
 }

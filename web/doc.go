@@ -149,6 +149,7 @@
 //
 //	/                                     what waits for me
 //	/sign-in /sign-out /profile /demo /outbox /language
+//	/profile/messages                     how one is written to (area contact)
 //	/cases /cases/new /cases/{case} …     area case
 //	/cases/{case}/times                   find a time and book (area booking)
 //	/appointments /appointments/{appointment} …   area booking

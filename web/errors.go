@@ -89,6 +89,10 @@ func errorTable() []errorRow {
 		{credentialing.ErrInvalid, 422, i18n.ErrorUnprocessableTitle, i18n.ErrorInvalid, slog.LevelInfo},
 
 		// scheduling
+		{identity.ErrNoPhone, 422, i18n.ErrorUnprocessableTitle, i18n.ContactPhoneNeeded, slog.LevelInfo},
+		{identity.ErrCode, 422, i18n.ErrorUnprocessableTitle, i18n.ContactCodeWrong, slog.LevelInfo},
+		{identity.ErrCodeOver, 409, i18n.ErrorConflictTitle, i18n.ContactCodeOver, slog.LevelInfo},
+		{identity.ErrManyCodes, 429, i18n.ErrorConflictTitle, i18n.ContactPhoneMany, slog.LevelWarn},
 		{scheduling.ErrNotFound, 404, i18n.ErrorNotFoundTitle, i18n.ErrorNotFound, slog.LevelInfo},
 		{scheduling.ErrForbidden, 403, i18n.ErrorForbiddenTitle, i18n.ErrorForbidden, slog.LevelWarn},
 		{scheduling.ErrSlotTaken, 409, i18n.ErrorConflictTitle, i18n.ErrorSlotTaken, slog.LevelInfo},

@@ -35,6 +35,7 @@ func (s *Server) routes() []route {
 		s.panelRoutes(),
 		s.moveRoutes(),
 		s.answerRoutes(),
+		s.contactRoutes(),
 		s.presenceRoutes(),
 		s.roomRoutes(),
 		s.feedRoutes(),

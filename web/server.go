@@ -29,6 +29,9 @@ type Deps struct {
 	// Outbox holds the captured mail of the demonstration; nil where mail is sent.
 	Outbox *mail.Outbox
 
+	// Texts tells that text messages are sent.
+	Texts bool
+
 	// PublicURL is the address people open: "http://localhost:8080". Its scheme
 	// decides over the name and the Secure flag of cookies.
 	PublicURL string

@@ -19,6 +19,7 @@ import (
 // house is the pages on a real database with a small cast.
 type house struct {
 	http.Handler
+	log      *audit.DB
 	identity *identity.Service
 	outbox   *mail.Outbox
 	people   map[string]identity.PersonID
@@ -46,7 +47,7 @@ func open(t *testing.T, d Deps) house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := house{identity: ids, outbox: mail.NewOutbox(db), people: map[string]identity.PersonID{}, token: map[string]string{}}
+	h := house{log: db, identity: ids, outbox: mail.NewOutbox(db), people: map[string]identity.PersonID{}, token: map[string]string{}}
 	seed := identity.System("seed", "")
 	org, err := ids.AddOrganization(ctx, seed, identity.Organization{Name: "Jacaranda Hill Hospital", Kind: "hospital", Zone: "Africa/Nairobi", Place: "KE"})
 	if err != nil {

@@ -269,9 +269,16 @@ func (c *config) acceptance(now time.Time) (*credentialing.Acceptance, error) {
 // startJobs starts the workers of background jobs.
 func (a *app) startJobs(ctx context.Context) error {
 	var sender mail.Sender
+	texts, err := smsConfig(a.cfg)
+	if err != nil {
+		return err
+	}
 	if a.cfg.demo {
 		a.outbox = mail.NewOutbox(a.db)
 		sender = a.outbox
+		if texts == nil {
+			texts = a.outbox
+		}
 	} else {
 		relay, err := smtpConfig(a.cfg)
 		if err != nil {
@@ -283,12 +290,14 @@ func (a *app) startJobs(ctx context.Context) error {
 		}
 		sender = smtp
 	}
-	worker, err := mail.NewWorker(mail.Config{People: a.identity, Invitations: a.scheduling, Uploads: a.credentialing, Sender: sender, Origin: a.cfg.Origin, Clock: a.db.Now})
+	worker, err := mail.NewWorker(mail.Config{People: a.identity, Invitations: a.scheduling, Uploads: a.credentialing, Sender: sender, Origin: a.cfg.Origin, Clock: a.db.Now,
+		Contacts: a.identity, SMS: texts})
 	if err != nil {
 		return err
 	}
 	workers := river.NewWorkers()
 	river.AddWorker(workers, worker)
+	river.AddWorker(workers, worker.Texts())
 	client, err := river.NewClient(riverpgxv5.New(a.pool), &river.Config{
 		Queues: map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 4}}, Workers: workers, Logger: a.log,
 		PeriodicJobs: a.periodic(workers),

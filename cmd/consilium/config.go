@@ -55,6 +55,10 @@ type config struct {
 	// MailServer is the authserv-id (RFC 8601) under which the operator's mail server
 	// reports whether a message is authentic; "" lets mail-in take none.
 	MailServer string
+	// SMSURL is the operator's webhook for text messages, https://…; "" sends none.
+	SMSURL string
+	// SMSSecret signs what is posted there; 32 characters or more.
+	SMSSecret string
 	// AcceptUnverified names who knowingly accepted rule packs that nobody has
 	// confirmed, "NAME until YYYY-MM-DD"; "" refuses them.
 	AcceptUnverified string
@@ -111,6 +115,8 @@ func serviceSettings() []setting {
 		stringSetting("CONSILIUM_SMTP_URL", "mail relay, smtp://user:password@host:587", true, func(c *config) *string { return &c.SMTPURL }),
 		stringSetting("CONSILIUM_MAIL_FROM", "sender of all mail", false, func(c *config) *string { return &c.MailFrom }),
 		stringSetting("CONSILIUM_MAIL_AUTHSERV", "name by which your mail server signs Authentication-Results, for mail-in", false, func(c *config) *string { return &c.MailServer }),
+		stringSetting("CONSILIUM_SMS_URL", "your webhook for text messages, https://host/path; unset: none are sent", true, func(c *config) *string { return &c.SMSURL }),
+		stringSetting("CONSILIUM_SMS_SECRET", "secret that signs what is posted there, 32 characters or more", true, func(c *config) *string { return &c.SMSSecret }),
 		stringSetting("CONSILIUM_ACCEPT_UNVERIFIED", "who accepts unconfirmed rule packs, and until when: NAME until YYYY-MM-DD", false, func(c *config) *string { return &c.AcceptUnverified }),
 		stringSetting("CONSILIUM_ZONEINFO", "newer time zone data, zoneinfo.zip with VERSION beside it; unset: as shipped", false, func(c *config) *string { return &c.ZoneInfo }),
 		stringSetting("CONSILIUM_LOG", "debug, info, warn or error", false, func(c *config) *string { return &c.LogLevel }),
@@ -198,6 +204,9 @@ func (c *config) validate() error {
 	}
 	if c.demo && err == nil && !loopback(host) {
 		add("CONSILIUM_ADDR: demo signs people in without asking, so it listens on loopback only, not on %q", host)
+	}
+	if _, err := smsConfig(*c); err != nil {
+		add("%w", err)
 	}
 	if c.MediaURL != "" && (c.MediaKey == "" || c.MediaSecret == "") {
 		add("MEDIA_URL is set: CONSILIUM_MEDIA_KEY and CONSILIUM_MEDIA_SECRET are needed too")

@@ -99,3 +99,25 @@ func TestPagesMayConnectToTheCluster(t *testing.T) {
 		}
 	}
 }
+
+func TestTextMessagesNeedAnHTTPSAddressAndASecret(t *testing.T) {
+	for name, c := range map[string]struct {
+		url, secret string
+		good        bool
+	}{
+		"none":         {"", "", true},
+		"both":         {"https://sms.example/send", "0123456789abcdef0123456789abcdef", true},
+		"no secret":    {"https://sms.example/send", "", false},
+		"short secret": {"https://sms.example/send", "short", false},
+		"no TLS":       {"http://sms.example/send", "0123456789abcdef0123456789abcdef", false},
+	} {
+		cfg, err := load(true, env("CONSILIUM_SMS_URL", c.url, "CONSILIUM_SMS_SECRET", c.secret))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = cfg.validate()
+		if (err == nil) != c.good || err != nil && !strings.Contains(err.Error(), "CONSILIUM_SMS_URL") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

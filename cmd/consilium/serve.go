@@ -224,7 +224,7 @@ func (a *app) handler(people *cast) http.Handler {
 	deps := web.Deps{
 		Identity: a.identity, Credentialing: a.credentialing, Scheduling: a.scheduling, Workspace: a.workspace, Sessions: a.sessions,
 		Outbox: a.outbox, PublicURL: a.cfg.Origin, Demo: a.cfg.demo, Ready: a.ready, TrustFile: a.trustFile,
-		Checkpoint: a.db.LatestCheckpoint, ConnectSrc: a.cfg.connectSrc(), Log: a.log, Clock: a.db.Now,
+		Checkpoint: a.db.LatestCheckpoint, ConnectSrc: a.cfg.connectSrc(), Texts: a.cfg.demo || a.cfg.SMSURL != "", Log: a.log, Clock: a.db.Now,
 	}
 	if people != nil {
 		for _, p := range people.file.People {
@@ -297,6 +297,18 @@ func (a *app) checkpoints(ctx context.Context) {
 		case <-tick.C:
 		}
 	}
+}
+
+// smsConfig is the operator's way to text messages; nil for none.
+func smsConfig(c config) (mail.SMS, error) {
+	if c.SMSURL == "" {
+		return nil, nil
+	}
+	hook, err := mail.NewWebhook(c.SMSURL, c.SMSSecret)
+	if err != nil {
+		return nil, fmt.Errorf("CONSILIUM_SMS_URL, CONSILIUM_SMS_SECRET: %w", err)
+	}
+	return hook, nil
 }
 
 // smtpConfig reads the address of the mail relay.

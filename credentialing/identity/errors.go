@@ -29,7 +29,7 @@ var (
 	ErrStepUp = errors.New("identity: step-up needed")
 )
 
-// Invalid says which field of what was given cannot be: "zone", "language", "name".
+// Invalid says which field of what was given cannot be: "zone", "language", "name", "phone".
 type Invalid struct{ Field string }
 
 func (i *Invalid) Error() string { return "identity: invalid " + i.Field }

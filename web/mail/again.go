@@ -46,6 +46,6 @@ func (w *Worker) again(ctx context.Context, m Message, a TellArgs, who identity.
 		say = l.Isolated(i18n.MailPatientLink)
 	}
 	m.Subject = l.Isolated(t.subject)
-	m.Body = letter(l, who, l.Isolated(t.body), when, say, link)
+	m.compose(l, who, l.Isolated(t.body), when, say, link)
 	return m, nil
 }

@@ -46,7 +46,7 @@ type clinic struct {
 
 const origin = "https://consult.example.org"
 
-func newClinic(t *testing.T, sender func(*Outbox) Sender) *clinic {
+func newClinic(t *testing.T, sender func(*Outbox) Sender, texts ...SMS) *clinic {
 	t.Helper()
 	ctx := context.Background()
 	pg := pgtest.New(t)
@@ -103,12 +103,17 @@ func newClinic(t *testing.T, sender func(*Outbox) Sender) *clinic {
 	}
 
 	c.outbox = NewOutbox(c.db)
-	worker, err := NewWorker(Config{People: c.identity, Invitations: c.schedule, Sender: sender(c.outbox), Origin: origin + "/"})
+	config := Config{People: c.identity, Invitations: c.schedule, Sender: sender(c.outbox), Origin: origin + "/"}
+	if len(texts) > 0 {
+		config.Contacts, config.SMS = c.identity, texts[0]
+	}
+	worker, err := NewWorker(config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	workers := river.NewWorkers()
 	river.AddWorker(workers, worker)
+	river.AddWorker(workers, worker.Texts())
 	jobs, err := river.NewClient(riverpgxv5.New(pg.Pool), &river.Config{Workers: workers, Queues: map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 2}},
 		Logger: slog.New(slog.DiscardHandler), RetryPolicy: atOnce{}})
 	if err != nil {

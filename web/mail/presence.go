@@ -45,7 +45,7 @@ func (w *Worker) presence(ctx context.Context, m Message, a TellArgs) (Message, 
 	}
 	t := presenceTexts[a.Act]
 	m.Subject = l.Isolated(t.subject)
-	m.Body = letter(l, letterOn.Person, l.Isolated(t.body), strings.Join(when, "\n"), l.Isolated(i18n.MailOpen), letterOn.Link)
+	m.compose(l, letterOn.Person, l.Isolated(t.body), strings.Join(when, "\n"), l.Isolated(i18n.MailOpen), letterOn.Link)
 	if letterOn.Person.Email == "" || a.Act == "presence.hour_moves" {
 		return m, nil // nothing in the calendar changes: it knows the zone
 	}

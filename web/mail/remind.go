@@ -22,7 +22,7 @@ func (w *Worker) reminder(m Message, a TellArgs, inv scheduling.Invitation) (Mes
 		say = l.Isolated(i18n.MailPatientLink)
 	}
 	m.Subject = l.Isolated(i18n.MailReminderSubject)
-	m.Body = letter(l, inv.Person, l.Isolated(reminderTexts[scheduling.ReminderKind(a.Reason)]),
+	m.compose(l, inv.Person, l.Isolated(reminderTexts[scheduling.ReminderKind(a.Reason)]),
 		l.Isolated(i18n.MailWhen, i18n.V{"When": l.Span(inv.Appointment.StartAt, inv.Appointment.End())}), say, inv.Link)
 	return m, nil
 }

@@ -22,6 +22,6 @@ func (w *Worker) renewal(ctx context.Context, m Message, a TellArgs) (Message, e
 	l := w.i18n.Localizer(m.Person.Language, m.Person.Zone)
 	t := texts[a.Act]
 	m.Subject = l.Isolated(t.subject)
-	m.Body = letter(l, m.Person, l.Isolated(t.body), "", l.Isolated(i18n.MailUploadSay), w.c.Origin+"/renew/"+token)
+	m.compose(l, m.Person, l.Isolated(t.body), "", l.Isolated(i18n.MailUploadSay), w.c.Origin+"/renew/"+token)
 	return m, nil
 }

@@ -54,6 +54,10 @@ type Message struct {
 	Subject     string
 	Body        string // plain text, lines end in LF
 	Attachments []Attachment
+
+	When  string    // the time it is about, as the body says it; "" for none
+	Link  string    // where it leads; "" for nowhere
+	Start time.Time // of the visit it is about; zero for none
 }
 
 // LogValue keeps the text out of logs.
@@ -72,7 +76,9 @@ type Config struct {
 	Invitations Invitations
 	Uploads     Uploads // nil: mails about credentials lead to the signed-in page
 	Sender      Sender
-	Origin      string // address people open, without a slash at the end
+	Contacts    Contacts // nil: everybody gets mail alone
+	SMS         SMS      // nil: nobody gets text messages
+	Origin      string   // address people open, without a slash at the end
 	Clock       func() time.Time
 }
 
@@ -102,12 +108,19 @@ func NewWorker(c Config) (*Worker, error) {
 // Work tells one person of one event. Who is gone, or has no part in it any more, is
 // not told, and the job is not tried again.
 func (w *Worker) Work(ctx context.Context, job *river.Job[TellArgs]) error {
+	if job.Args.Act == "contact.code_asked" {
+		return w.code(ctx, job.Args)
+	}
 	m, err := w.write(ctx, job.Args)
 	if errors.Is(err, identity.ErrNotFound) || errors.Is(err, scheduling.ErrNotFound) || errors.Is(err, credentialing.ErrNotFound) {
 		return river.JobCancel(fmt.Errorf("tell of leaf %d: %w", job.Args.Leaf, err))
 	}
 	if err != nil {
 		return fmt.Errorf("write of leaf %d: %w", job.Args.Leaf, err)
+	}
+	mails, err := w.text(ctx, job.Args, m)
+	if err != nil || !mails {
+		return err
 	}
 	if err := w.c.Sender.Send(ctx, m); err != nil {
 		return fmt.Errorf("send of leaf %d: %w", job.Args.Leaf, err)
@@ -130,6 +143,7 @@ func (w *Worker) write(ctx context.Context, a TellArgs) (Message, error) {
 		if err != nil {
 			return Message{}, err
 		}
+		m.Start = inv.Appointment.StartAt
 		if a.Act == "appointment.reminded" {
 			return w.reminder(m, a, inv)
 		}
@@ -165,7 +179,7 @@ func (w *Worker) write(ctx context.Context, a TellArgs) (Message, error) {
 		link = w.c.Origin + "/appointments/" + a.Objects["appointment"]
 	}
 	m.Subject = l.Isolated(t.subject)
-	m.Body = letter(l, who, l.Isolated(t.body), "", l.Isolated(i18n.MailOpen), link)
+	m.compose(l, who, l.Isolated(t.body), "", l.Isolated(i18n.MailOpen), link)
 	return m, nil
 }
 
@@ -246,7 +260,7 @@ func (w *Worker) invitation(m Message, a TellArgs, inv scheduling.Invitation) (M
 		say = l.Isolated(i18n.MailAnswerLink)
 	}
 	m.Subject = l.Isolated(t.subject)
-	m.Body = letter(l, inv.Person, l.Isolated(t.body), when, say, inv.Link)
+	m.compose(l, inv.Person, l.Isolated(t.body), when, say, inv.Link)
 	if file == "" || inv.Person.Email == "" {
 		return m, nil
 	}
@@ -258,9 +272,10 @@ func (w *Worker) invitation(m Message, a TellArgs, inv scheduling.Invitation) (M
 	return m, nil
 }
 
-// letter puts the parts of a mail one below the other; an address stands alone on its
+// compose puts the parts of a mail one below the other; an address stands alone on its
 // line, so that no program takes a full stop for a part of it.
-func letter(l *i18n.Localizer, who identity.Person, body, when, say, link string) string {
+func (m *Message) compose(l *i18n.Localizer, who identity.Person, body, when, say, link string) {
+	m.When, m.Link = when, link
 	parts := []string{l.Isolated(i18n.MailGreeting, i18n.V{"Name": who.Name}), "", body}
 	if when != "" {
 		parts = append(parts, "", when)
@@ -269,5 +284,5 @@ func letter(l *i18n.Localizer, who identity.Person, body, when, say, link string
 		parts = append(parts, "", say, link)
 	}
 	parts = append(parts, "", l.Isolated(i18n.MailFooter))
-	return strings.Join(parts, "\n") + "\n"
+	m.Body = strings.Join(parts, "\n") + "\n"
 }
