@@ -207,6 +207,8 @@ func (l *live) dispatch(p *seated, cmd command) error {
 		return l.interpret(actor, func(m *machine) (effects, error) { return m.mute(p.ID, cmd.Muted, now) })
 	case "cough":
 		return l.interpret(actor, func(m *machine) (effects, error) { return m.coughs(p.ID, cmd.On, now) })
+	case "speech":
+		return l.machine.speech(p.ID, cmd.On, now)
 	}
 	do := l.interpretation(p, cmd, now)
 	if do == nil {
@@ -241,6 +243,8 @@ func (l *live) interpretation(p *seated, cmd command, now time.Time) func(m *mac
 		return func(m *machine) (effects, error) { return m.stop(p.ID) }
 	case "direction.set":
 		return func(m *machine) (effects, error) { return m.direct(p.ID, cmd.Out) }
+	case "input.set":
+		return func(m *machine) (effects, error) { return m.choose(p.ID, cmd.Tag) }
 	case "handover.offer":
 		return func(m *machine) (effects, error) { return m.offer(p.ID, cmd.To, within, now) }
 	case "handover.request":

@@ -357,6 +357,9 @@ func (l *live) end(actor identity.Actor, cause string) {
 		l.ending = true
 		return
 	}
+	if e := l.machine.over(l.now()); len(e.changes) > 0 {
+		l.happened(actor, e)
+	}
 	ran := l.session.State == SessionRunning
 	err := l.write(actor, func(ctx context.Context, tx *audit.Tx) error {
 		if ran {

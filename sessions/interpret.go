@@ -356,6 +356,7 @@ func (m *machine) deadline() time.Time {
 			next = t
 		}
 	}
+	at(m.upcomingAt)
 	for _, b := range m.booths {
 		at(b.until)
 		if b.state == BoothDown && !b.rang {
@@ -387,6 +388,7 @@ func (m *machine) onAir(p *member) bool {
 // tick does what is due at now.
 func (m *machine) tick(now time.Time) effects {
 	var e effects
+	m.turn(now)
 	for _, room := range m.boothRooms() {
 		b := m.booths[room]
 		if !b.until.IsZero() && !now.Before(b.until) {

@@ -288,8 +288,22 @@ func (l *live) handle(f func()) (ok bool) {
 		}
 	}()
 	f()
+	l.settle()
 	l.publish()
 	return !l.ending
+}
+
+// settle brings the interpreters' inputs in line with what happened.
+func (l *live) settle() {
+	if l.ending || l.session.State == SessionEnded {
+		return
+	}
+	e := l.machine.settle(l.now())
+	if len(e.changes) > 0 || len(e.cues) > 0 {
+		l.happened(identity.Actor{}, e)
+		return
+	}
+	l.route() // only if it is new
 }
 
 // finish lets go of the session: feeds end, the lease is free.
@@ -367,6 +381,7 @@ func (l *live) append(ctx context.Context, tx *audit.Tx, actor identity.Actor, m
 			e.Objects["booth"] = string(c.booth)
 		}
 		e.Reason = strings.ReplaceAll(c.cause, " ", "_")
+		e.Detail = c.detail
 		tx.Append(e)
 		if c.act == "booth.live" || c.act == "booth.taken" || c.act == "booth.assigned" {
 			l.session.Interpreted = true
@@ -556,6 +571,7 @@ func (l *live) disconnected(c *Conn) {
 	}
 	p.conn = nil
 	p.hand = false
+	_ = l.machine.speech(p.ID, false, l.now()) // nobody tells any more
 	l.watchAlone(l.now())
 }
 

@@ -25,6 +25,11 @@ type machine struct {
 	barred bool
 	// proposed is who proposed another mode; "" if nobody did.
 	proposed Identity
+	// spoken are the languages being spoken on the floor, sorted; nil until anybody
+	// was heard. upcoming takes their place at upcomingAt if it lasts.
+	spoken     []string
+	upcoming   []string
+	upcomingAt time.Time
 }
 
 // member is one admitted person as the machine sees them.
@@ -33,6 +38,7 @@ type member struct {
 	role      scheduling.Role
 	spoken    string // tag spoken on the floor
 	listening string // tag listened to; "" is the floor
+	talking   bool   // on the floor, by the person's own machine
 
 	// Of interpreters:
 	booth  RoomName
@@ -43,6 +49,10 @@ type member struct {
 	lost   time.Time // since
 	cough  time.Time // holds the cough key since; zero if not
 	paused bool      // muted on the air for pauseTime
+	choice string    // of input: "floor", a tag, or "" for the rule
+	ruled  string    // what the rule wanted when that was chosen
+	input  input     // as last noted
+	gap    gap       // open while a relay is lost
 }
 
 // healthy tells whether the leg can carry a channel.
@@ -87,6 +97,8 @@ type change struct {
 	who   Identity // whom it concerns
 	booth RoomName
 	cause string
+	// detail goes into the log beside it.
+	detail map[string]any
 }
 
 // cue is something one or several people are told.
@@ -136,6 +148,7 @@ func (m *machine) clone() *machine {
 		c.booths[room] = &d
 	}
 	c.pauses = maps.Clone(m.pauses)
+	c.spoken, c.upcoming = slices.Clone(m.spoken), slices.Clone(m.upcoming)
 	return &c
 }
 
@@ -221,6 +234,7 @@ func (m *machine) admit(p member) (effects, error) {
 				}
 				if to, ok := b.state.Next(BoothStaffed); ok {
 					b.state = to
+					e.did("booth.staffed", p.id, b, "admitted")
 				}
 				m.bump()
 			}
@@ -251,6 +265,7 @@ func (m *machine) release(id Identity, cause string, now time.Time) effects {
 	}
 	if b := m.booths[p.booth]; b != nil {
 		m.lose(&e, b, id, cause, now)
+		m.close(&e, p, b, cause, now)
 		delete(m.people, id)
 		if !m.staffed(p.booth) {
 			if to, ok := b.state.Next(BoothUnstaffed); ok {
@@ -275,7 +290,7 @@ func (m *machine) listen(id Identity, tag string) error {
 		return refuseChannel
 	}
 	if tag != "" && p.booth != "" {
-		return refuseForbidden // an interpreter's input is the floor (or a relay)
+		return refuseForbidden // an interpreter's input is set by choose
 	}
 	p.listening = tag
 	return nil
@@ -333,8 +348,9 @@ func (m *machine) channel(tag string) ChannelState {
 			continue
 		}
 		f := channelFacts{booth: b.state, out: b.out == tag}
-		if p := m.people[b.on]; p != nil && b.state != BoothOverlap {
-			f.paused = p.paused
+		if p := m.people[b.on]; p != nil {
+			f.paused = p.paused && b.state != BoothOverlap
+			f.deaf = m.input(p).kind == InputNone
 		}
 		if s := channelState(f); channelRank[s] > channelRank[best] {
 			best = s
@@ -351,7 +367,7 @@ func (m *machine) receives(p *member) (Reception, bool) {
 		if !p.stand.Receives() || m.barred {
 			return r, false
 		}
-		r.Floor = true
+		r.Floor, r.Channels = true, m.relayed(p)
 		if len(m.pauses) > 0 {
 			r.Silenced = m.withRole(scheduling.RoleSpecialist) // would reach the patient through the booth
 		}

@@ -126,6 +126,11 @@ func (l *live) channels(p *seated) msgChannels {
 				}
 				c.Interpreters = append(c.Interpreters, channelInterpreter{Participant: id, Name: l.seats[id].person.Name, OnAir: on})
 			}
+			if on := l.machine.people[b.on]; on != nil && b.out == tag && b.state.Forwards() {
+				if in := l.machine.input(on); in.kind != InputFloor {
+					c.Source, c.Via = "relay", in.tag
+				}
+			}
 		}
 		m.Channels = append(m.Channels, c)
 	}
@@ -154,7 +159,33 @@ func (l *live) boothOf(p *seated) (msgBooth, bool) {
 			m.Partner = append(m.Partner, id)
 		}
 	}
+	m.Input = l.inputOf(me, b)
 	return m, true
+}
+
+// inputOf shows an interpreter what they hear, and every other channel that somebody
+// interprets into: whether it may be worked from is decided when it is chosen.
+func (l *live) inputOf(me *member, b *booth) boothInput {
+	in := l.machine.input(me)
+	m := boothInput{Kind: in.kind, Tag: in.tag, Chosen: in.chosen, Lost: me.gap.tag != "", Speaks: []string{}, Choices: []inputChoice{}}
+	for _, tag := range l.machine.tags() {
+		other := l.machine.feeds(tag, b)
+		if other == nil || tag == b.out {
+			continue
+		}
+		c := inputChoice{Tag: tag, Speaks: []string{}}
+		legs := other.forwarded()
+		for slot := range 2 {
+			if p := l.seats[legs[slot]]; p != nil {
+				c.Speaks = append(c.Speaks, p.person.Name)
+			}
+		}
+		if in.kind == InputRelay && in.tag == tag {
+			m.Speaks = c.Speaks
+		}
+		m.Choices = append(m.Choices, c)
+	}
+	return m
 }
 
 func (l *live) consentsNow() msgConsent {

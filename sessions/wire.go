@@ -86,7 +86,8 @@ type (
 		Tag          string               `json:"tag"`
 		State        ChannelState         `json:"state"`
 		Interpreters []channelInterpreter `json:"interpreters"`
-		Source       string               `json:"source"`
+		Source       string               `json:"source"`        // direct, or relay: the interpreter works from another one
+		Via          string               `json:"via,omitempty"` // the channel worked from
 	}
 	msgChannels struct {
 		Type      string        `json:"type"`
@@ -108,6 +109,20 @@ type (
 		Self    string     `json:"self"` // standby, on_air, ready, lost
 		Muted   bool       `json:"muted"`
 		Partner []Identity `json:"partners"`
+		Input   boothInput `json:"input"`
+	}
+	// boothInput is what one interpreter hears, and may choose to.
+	boothInput struct {
+		Kind    InputKind     `json:"kind"`
+		Tag     string        `json:"tag,omitempty"` // of a relay, there or missing
+		Chosen  bool          `json:"chosen"`        // by the interpreter
+		Lost    bool          `json:"lost"`          // the relay was there before
+		Speaks  []string      `json:"speaks"`        // who is heard: names of those on the air in it
+		Choices []inputChoice `json:"choices"`
+	}
+	inputChoice struct {
+		Tag    string   `json:"tag"`
+		Speaks []string `json:"speaks"`
 	}
 
 	msgChat struct {
@@ -211,6 +226,7 @@ var codes = []string{
 	"no_seat", "place_missing", "not_accepted", "not_now", "scope", "appointment_pending", "appointment_needs_attention", "appointment_fulfilled",
 	"appointment_no_show", "appointment_canceled",
 	pauseConsent, pauseAlone, "local_back", "scope_lost", "scope_ended", "leg.suspect", "channel.down", "booth.ring", "interpretation.choose",
+	string(refuseCycle), string(refuseDepth), string(refuseMissing), "relay.lost", "relay.restored",
 	"handover.offered", "handover.requested", "handover.armed", "handover.ended", "handover.covered", "handover.partner_lost", "mode.proposed",
 }
 

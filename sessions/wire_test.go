@@ -40,10 +40,15 @@ var golden = map[string]any{
 		{goldenOtieno, "Dr Amina Otieno", "local_physician", "Jacaranda Hill Hospital", "en", "en", true, false, true},
 		{goldenIdris, "Salma Idris", "patient", "", "ar", "ar", true, true, false}}},
 	"channels": msgChannels{"channels", 9, Simultaneous, "", []channelInfo{
-		{"ar", ChannelLive, []channelInterpreter{{goldenAziz, "Layla Aziz", true}}, "direct"},
-		{"en", ChannelIdle, []channelInterpreter{{goldenAziz, "Layla Aziz", false}}, "direct"}}, "ar", nil},
-	"channels-paused": msgChannels{"channels", 10, Simultaneous, Consecutive, []channelInfo{{"ar", ChannelDown, []channelInterpreter{}, "direct"}}, "floor", []string{pauseConsent}},
-	"booth":           msgBooth{"booth", 9, [2]string{"ar", "en"}, BoothLive, "ar", goldenAziz, "", "on_air", false, []Identity{}},
+		{"ar", ChannelLive, []channelInterpreter{{goldenAziz, "Layla Aziz", true}}, "direct", ""},
+		{"en", ChannelIdle, []channelInterpreter{{goldenAziz, "Layla Aziz", false}}, "direct", ""},
+		{"de", ChannelLive, []channelInterpreter{}, "relay", "en"}}, "ar", nil},
+	"channels-paused": msgChannels{"channels", 10, Simultaneous, Consecutive, []channelInfo{{"ar", ChannelDown, []channelInterpreter{}, "direct", ""}}, "floor", []string{pauseConsent}},
+	"booth":           msgBooth{"booth", 9, [2]string{"ar", "en"}, BoothLive, "ar", goldenAziz, "", "on_air", false, []Identity{}, boothInput{InputFloor, "", false, false, []string{}, []inputChoice{}}},
+	"booth-relay": msgBooth{"booth", 9, [2]string{"de", "en"}, BoothLive, "de", goldenIdris, "", "on_air", false, []Identity{},
+		boothInput{InputRelay, "en", true, false, []string{"Layla Aziz"}, []inputChoice{{"en", []string{"Layla Aziz"}}}}},
+	"booth-relay-lost": msgBooth{"booth", 10, [2]string{"de", "en"}, BoothLive, "de", goldenIdris, "", "on_air", false, []Identity{},
+		boothInput{InputNone, "en", false, true, []string{}, []inputChoice{}}},
 	"chat": msgChat{"chat", "01990000-0000-7000-8000-00000000000a", "main", goldenTremblay, "Prof. Claire Tremblay", "Bonjour à tous", "fr",
 		"2026-11-25T15:01:00Z"},
 	"scope": msgScope{"scope", []sentence{{"scope.limit.facility-named-on-the-licence", map[string]any{"Limit": "facility-named-on-the-licence", "Enforced": false}}},
@@ -121,7 +126,7 @@ func TestCommandsAreRead(t *testing.T) {
 	}
 	for _, kind := range strings.Fields(`hello lobby.check place.confirm admit decline remove back_to_lobby ticket.renew listen.set spoken.set go_live stop
 		direction.set mute cough mode.propose mode.confirm chat.say hand signal leave end ping handover.offer handover.request handover.accept
-		handover.decline handover.cancel handover.switch coordinator.assign take`) {
+		handover.decline handover.cancel handover.switch coordinator.assign take input.set speech`) {
 		if !seen[kind] {
 			t.Errorf("no example of %s", kind)
 		}

@@ -30,7 +30,7 @@ func (s *Server) roomRoutes() []route {
 var roomTexts = []string{
 	"room.unknown", "room.you", "room.audio_only", "room.picture_paused", "room.muted", "room.speaking", "room.screen_of", "room.pin", "room.gone", "room.host",
 	"room.quality.", "room.network.word.", "room.floor", "room.channel.", "room.duck.", "room.waiting", "room.say.", "room.banner.", "room.notice.",
-	"room.error.", "room.role.", "room.code.", "room.signalled.", "room.paused.", "room.act.", "room.mode.", "room.handover.", "scope.",
+	"room.error.", "room.role.", "room.code.", "room.signalled.", "room.paused.", "room.act.", "room.mode.", "room.handover.", "room.input.", "scope.",
 }
 
 // roomPage is the door of an appointment: the device check, from which the script

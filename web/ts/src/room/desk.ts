@@ -3,7 +3,7 @@ import { attr, byId, copy, find, Keyed, show, text } from "./dom.ts";
 import type { TextID } from "./ids.ts";
 import { never, selfIsInterpreter, type RoomState } from "./state.ts";
 import type { Texts } from "./texts.ts";
-import { signalKinds, type Booth, type Command, type ParticipantID } from "./wire.ts";
+import { signalKinds, type Booth, type Command, type Input, type ParticipantID } from "./wire.ts";
 
 export interface DeskActs {
   readonly send: (c: Command) => boolean;
@@ -45,6 +45,7 @@ export class Desk {
   private state: RoomState;
   private timer: ReturnType<typeof setInterval> | null = null;
   private turning = { out: "", until: 0 };
+  private asked = { tag: "", until: 0 }; // of input, until the server says what it is
 
   constructor(texts: Texts, acts: DeskActs, state: RoomState) {
     this.texts = texts;
@@ -68,6 +69,11 @@ export class Desk {
         e.preventDefault();
         acts.cough(!this.state.mine.cough);
       }
+    };
+    const input = byId("input", HTMLSelectElement);
+    input.onchange = () => {
+      this.asked = { tag: input.value, until: Date.now() + 2000 };
+      if (!acts.send({ type: "input.set", tag: input.value, expect_epoch: this.state.epoch })) this.asked.until = 0;
     };
     for (const b of document.querySelectorAll<HTMLButtonElement>("#desk [data-signal]")) {
       b.onclick = () => {
@@ -114,6 +120,7 @@ export class Desk {
     go.classList.toggle("danger", onAir);
     attr(byId("cough", HTMLElement), "aria-pressed", s.mine.cough ? "true" : "false");
     this.directions.update(s.booth.pair.map((tag) => [tag, tag] as const));
+    this.drawInput(s, s.booth.input);
     this.handover.update(handoverActs(s.booth, s.self?.participant ?? "", s.epoch).map((c) => [c.type, c] as const));
     if (this.timer === null) {
       const bar = byId("desk-level", HTMLMeterElement);
@@ -121,6 +128,45 @@ export class Desk {
         bar.value = this.acts.level();
       }, 100);
     }
+  }
+
+  /** Whom one hears, and whom one could. */
+  private drawInput(s: RoomState, i: Input): void {
+    const root = byId("input-field", HTMLElement);
+    // One booth alone has nobody to relay from.
+    show(root, s.channels?.mode === "simultaneous" && (i.choices.length > 0 || i.kind !== "floor" || i.chosen));
+    attr(root, "data-input", i.kind);
+    attr(root, "data-tag", i.tag);
+    attr(root, "data-chosen", i.chosen ? "yes" : "no");
+    attr(root, "data-lost", i.lost ? "yes" : "no");
+    const now = byId("input-now", HTMLElement);
+    const Who = i.speaks.join(", ");
+    text(now, i.kind === "floor" ? this.texts.t("room.input.now_floor")
+      : i.kind === "relay" ? this.texts.t("room.input.now_relay", { Who, Language: i.tag })
+        : this.texts.t(i.lost ? "room.input.now_lost" : "room.input.now_missing", { Language: i.tag }));
+    now.className = "notice " + (i.kind === "no_source" ? (i.lost ? "bad" : "warn") : "");
+    const select = byId("input", HTMLSelectElement);
+    const choices = [
+      ["auto", this.texts.t("room.input.auto")], ["floor", this.texts.t("room.input.floor")],
+      ...i.choices.map((c) => [c.tag, this.texts.t("room.input.from", { Who: c.speaks.join(", "), Language: c.tag })]),
+    ];
+    // What was chosen and is gone stays in sight.
+    if (i.chosen && i.kind === "no_source" && !i.choices.some((c) => c.tag === i.tag)) choices.push([i.tag, this.texts.languageName(i.tag)]);
+    const shown = JSON.stringify(choices);
+    if (select.dataset["choices"] !== shown) {
+      select.dataset["choices"] = shown;
+      select.replaceChildren(...choices.map(([value = "", label = ""]) => {
+        const o = document.createElement("option");
+        o.value = value;
+        o.textContent = label;
+        return o;
+      }));
+    }
+    const is = !i.chosen ? "auto" : i.kind === "floor" ? "floor" : i.tag;
+    const refused = s.banners.some((b) => b.key === "error.input.set");
+    if (this.asked.tag === is || refused) this.asked.until = 0;
+    const want = Date.now() < this.asked.until ? this.asked.tag : is;
+    if (select.value !== want) select.value = want;
   }
 
   private makeAct(c: Command): HTMLElement {

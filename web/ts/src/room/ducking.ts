@@ -9,15 +9,29 @@ export function ducks(s: RoomState): boolean {
   return s.channels?.mode === "simultaneous" && listenedChannel(s)?.state === "live" && !s.starved && !selfIsInterpreter(s);
 }
 
+/** An interpreter works from another one's channel (design interpretation, section 6.5). */
+export function relays(s: RoomState): boolean {
+  return relayTag(s) !== "" && !s.starved;
+}
+/** The channel an interpreter is to work from, or "". */
+export function relayTag(s: RoomState): string {
+  return selfIsInterpreter(s) && s.channels?.mode === "simultaneous" && s.booth?.input.kind === "relay" ? s.booth.input.tag : "";
+}
+/** The original under a relay. */
+export const relayFloorDb = -30;
+
 /** The wanted loudness in dB of one floor speaker; 0 is as it comes, -Infinity is silence. */
 export function floorDb(s: RoomState, speaker: ParticipantID): number {
-  if (!ducks(s)) return 0;
   const spoken = s.people.find((p) => p.participant === speaker)?.spoken ?? "";
+  // On relay the original is faint, but for those whom the interpreter can follow.
+  if (relays(s)) return s.booth?.pair.some((tag) => sameLanguage(spoken, tag)) ? 0 : relayFloorDb;
+  if (!ducks(s)) return 0;
   return [listening(s), ...s.mine.understood].some((tag) => sameLanguage(spoken, tag)) ? 0 : s.mine.duckDb;
 }
 
 /** The wanted loudness of a language channel's tracks. */
 export function channelDb(s: RoomState, tag: string): number {
+  if (selfIsInterpreter(s)) return relays(s) && s.booth?.input.tag === tag ? 0 : -Infinity;
   return tag === listening(s) ? 0 : -Infinity;
 }
 

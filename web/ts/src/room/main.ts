@@ -6,6 +6,7 @@ import { sameLanguage } from "./ducking.ts";
 import { Desk } from "./desk.ts";
 import { byId, show, text } from "./dom.ts";
 import { Feed } from "./feed.ts";
+import { Hint } from "./hint.ts";
 import { listenToKeys } from "./keys.ts";
 import { Media, type Devices } from "./media.ts";
 import { Panel } from "./panel.ts";
@@ -195,6 +196,7 @@ function start(root: HTMLElement): void {
 
   const lostSince = new Map<"main" | "booth", number>();
   let told = false;
+  const hint = new Hint((on) => feed.send({ type: "speech", on }));
   let liveTries = 0;
   let retry: ReturnType<typeof setTimeout> | null = null;
   const effects = (s: RoomState, before: RoomState, e: Event): void => {
@@ -254,6 +256,7 @@ function start(root: HTMLElement): void {
       }
     }
     if (s.phase.kind === "lobby" || s.phase.kind === "live") wake.hold();
+    hint.update(s);
     if (s !== before) media.apply(s);
   };
 

@@ -2,7 +2,7 @@
 // interpreter the booth; publishes the person's devices, plays what arrives at the
 // loudness the room's state asks for, and reports what it sees as events.
 import type { AudioCaptureOptions, Participant, RemoteTrack, RemoteTrackPublication, Room, RoomOptions, TrackPublication, TrackPublishOptions } from "livekit-client";
-import { channelDb, floorDb, gain, rampDownMs, rampRestoreMs, rampStep, rampUpMs, unarmed, watch, type Watch } from "./ducking.ts";
+import { channelDb, floorDb, gain, rampDownMs, rampRestoreMs, rampStep, rampUpMs, relayTag, unarmed, watch, type Watch } from "./ducking.ts";
 import { Meter } from "./meter.ts";
 import { listenedChannel, listening, micOpen, noTracks, selfIsInterpreter, type Event, type RoomKey, type RoomState, type Tracks } from "./state.ts";
 import type { ParticipantID, Ticket } from "./wire.ts";
@@ -460,7 +460,7 @@ export class Media {
   private target(key: RoomKey, identity: string): number {
     const s = this.state;
     if (key === "booth") return s.booth?.self === "on_air" ? -Infinity : partnerDb;
-    if (identity.startsWith(channelPrefix)) return selfIsInterpreter(s) ? -Infinity : channelDb(s, identity.slice(channelPrefix.length));
+    if (identity.startsWith(channelPrefix)) return channelDb(s, identity.slice(channelPrefix.length));
     return floorDb(s, identity);
   }
 
@@ -546,13 +546,14 @@ export class Media {
   }
 
   private watchdog(): void {
-    const tag = listening(this.state);
+    const relay = relayTag(this.state);
+    const tag = relay || listening(this.state);
     if (tag !== this.watchedTag) {
       this.watchedTag = tag;
       this.watched = unarmed;
     }
     const room = this.rooms.get("main");
-    const armed = this.state.channels?.mode === "simultaneous" && listenedChannel(this.state)?.state === "live" && room?.state === "connected";
+    const armed = this.state.channels?.mode === "simultaneous" && (relay !== "" || listenedChannel(this.state)?.state === "live") && room?.state === "connected";
     let packets = false;
     if (armed) {
       for (const pub of room.remoteParticipants.get(channelPrefix + tag)?.audioTrackPublications.values() ?? []) {

@@ -219,7 +219,7 @@ export class Panel {
     tag.className = "tag state " + (state === "live" || state === "idle" ? "ok" : state === "down" ? "bad" : state === "paused" || state === "no_source" ? "warn" : "");
     const onAir = c.channel.interpreters.filter((i) => i.on_air);
     const names = (onAir.length > 0 ? onAir : c.channel.interpreters).map((i) => i.name).join(", ");
-    text(find(e, ".who", HTMLElement), names + (c.channel.source === "relay" ? ` · ${this.texts.t("room.channel.relay")}` : ""));
+    text(find(e, ".who", HTMLElement), names + (c.channel.source !== "relay" ? "" : ` · ${c.channel.via ? this.texts.t("room.input.via", { Language: c.channel.via }) : this.texts.t("room.channel.relay")}`));
   }
 
   // ---- people

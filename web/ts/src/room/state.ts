@@ -268,7 +268,10 @@ function interpretationBanner(s: RoomState): RoomState {
   switch (c.state) {
     case "down": return banner(s, { key, level: "alert", message: "room.banner.interpretation_lost", data: {}, until: 0 });
     case "paused": return banner(s, { key, level: "warn", message: "room.banner.interpretation_paused", data: {}, until: 0 });
-    case "no_source": return banner(s, { key, level: "warn", message: "room.banner.no_source", data: {}, until: 0 });
+    case "no_source": {
+      const message = c.source === "relay" ? "room.banner.relay_lost" : "room.banner.no_source";
+      return banner(s, { key, level: "warn", message, data: {}, until: 0 });
+    }
     case "live": case "idle": case "waiting": case "off": return unbanner(s, key);
     default: return never(c.state);
   }

@@ -31,7 +31,7 @@ test("what Go leaves out or writes as null has a default", () => {
   assert.deepEqual(parse('{"type":"lobby","waiting":null}'), { type: "lobby", waiting: [] });
   assert.deepEqual(parse('{"type":"channels","epoch":1,"mode":"consecutive","channels":[{"tag":"ar","state":"waiting","interpreters":null,"source":""}],"listening":""}'), {
     type: "channels", epoch: 1, mode: "consecutive", proposed: "", listening: "floor", paused: [],
-    channels: [{ tag: "ar", state: "waiting", interpreters: [], source: "direct" }],
+    channels: [{ tag: "ar", state: "waiting", interpreters: [], source: "direct", via: "" }],
   });
 });
 
@@ -67,6 +67,7 @@ test("what the room says has the shape of the golden commands", () => {
     "ticket.renew": { type: "ticket.renew" }, leave: { type: "leave" }, end: { type: "end" }, ping: { type: "ping" },
     "listen.set": { type: "listen.set", tag: "ar" }, "spoken.set": { type: "spoken.set", tag: "en" },
     go_live: { type: "go_live", expect_epoch: 1 }, stop: { type: "stop", expect_epoch: 1 },
+    "input.set": { type: "input.set", tag: "en", expect_epoch: 1 }, speech: { type: "speech", on: true },
     "direction.set": { type: "direction.set", out: "en", expect_epoch: 1 },
     "mode.propose": { type: "mode.propose", mode: "consecutive", expect_epoch: 1 }, "mode.confirm": { type: "mode.confirm", mode: "consecutive", expect_epoch: 1 },
     "handover.offer": { type: "handover.offer", to: p, expect_epoch: 1 }, "handover.request": { type: "handover.request", expect_epoch: 1 },

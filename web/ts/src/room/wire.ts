@@ -42,6 +42,7 @@ export interface Channel {
   readonly state: ChannelState;
   readonly interpreters: readonly ChannelInterpreter[];
   readonly source: "direct" | "relay";
+  readonly via: string; // of a relay: the language the interpreter works from, else ""
 }
 export type Mode = "simultaneous" | "consecutive";
 export type BoothState = "empty" | "idle" | "live" | "offered" | "requested" | "armed" | "overlap" | "down";
@@ -66,7 +67,19 @@ export interface Booth {
   readonly type: "booth"; readonly epoch: number; readonly pair: readonly string[]; readonly state: BoothState;
   readonly out: string; readonly on_air: ParticipantID; readonly next: ParticipantID; readonly self: BoothSelf; readonly muted: boolean;
   readonly partners: readonly ParticipantID[];
+  readonly input: Input;
 }
+export type InputKind = "floor" | "relay" | "no_source";
+/** What an interpreter hears: the speakers, another interpreter, or nobody they understand. */
+export interface Input {
+  readonly kind: InputKind;
+  readonly tag: string; // of the relay, there or missing
+  readonly chosen: boolean; // by the interpreter
+  readonly lost: boolean; // the relay was there before
+  readonly speaks: readonly string[]; // names of those heard in it
+  readonly choices: readonly InputChoice[];
+}
+export interface InputChoice { readonly tag: string; readonly speaks: readonly string[] }
 export interface Chat {
   readonly type: "chat"; readonly id: string; readonly room: "main" | "aside"; readonly from: ParticipantID;
   readonly name: string; readonly text: string; readonly language: string; readonly at: string;
@@ -100,6 +113,8 @@ export type Command =
   | { type: "listen.set" | "spoken.set"; tag: string }
   | { type: "go_live" | "stop"; expect_epoch: number }
   | { type: "direction.set"; out: string; expect_epoch: number }
+  | { type: "input.set"; tag: string; expect_epoch: number }
+  | { type: "speech"; on: boolean }
   | { type: "mode.propose" | "mode.confirm"; mode: Mode; expect_epoch: number }
   | { type: "handover.offer"; to: ParticipantID; expect_epoch: number }
   | { type: HandoverAct; expect_epoch: number }
@@ -237,19 +252,33 @@ export function parseChannels(f: Fields): Channels {
           return { participant: text(who, "participant"), name: text(who, "name"), on_air: flag(who, "on_air") };
         }),
         source: c["source"] === undefined || c["source"] === "" ? "direct" : oneOf(c, "source", ["direct", "relay"]),
+        via: optional(c, "via"),
       };
     }),
     listening: optional(f, "listening") || "floor",
     paused: list(f, "paused", word),
   };
 }
+function parseInput(v: unknown): Input {
+  if (v === undefined || v === null) return floorInput;
+  const f = fields(v, "input");
+  return {
+    kind: oneOf(f, "kind", ["floor", "relay", "no_source"]), tag: optional(f, "tag"), chosen: flag(f, "chosen"), lost: flag(f, "lost"),
+    speaks: list(f, "speaks", word),
+    choices: list(f, "choices", (c) => {
+      const one = fields(c, "choices");
+      return { tag: text(one, "tag"), speaks: list(one, "speaks", word) };
+    }),
+  };
+}
+export const floorInput: Input = { kind: "floor", tag: "", chosen: false, lost: false, speaks: [], choices: [] };
 export function parseBooth(f: Fields): Booth {
   return {
     type: "booth", epoch: number(f, "epoch"),
     pair: list(f, "pair", word),
     state: oneOf(f, "state", ["empty", "idle", "live", "offered", "requested", "armed", "overlap", "down"]),
     out: optional(f, "out"), on_air: optional(f, "on_air"), next: optional(f, "next"), self: oneOf(f, "self", ["standby", "on_air", "ready", "lost"]),
-    muted: flag(f, "muted"), partners: list(f, "partners", word),
+    muted: flag(f, "muted"), partners: list(f, "partners", word), input: parseInput(f["input"]),
   };
 }
 export function parseChat(f: Fields): Chat {
