@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"slices"
 	"strconv"
 	"unicode/utf16"
@@ -16,6 +15,12 @@ import (
 // ErrNotCanonical means that bytes are not the one allowed form of their value.
 var ErrNotCanonical = errors.New("audit: not canonical JSON")
 
+var (
+	errInvalidUTF8 = errors.New("invalid UTF-8")
+	errTooDeep     = errors.New("nested too deeply")
+	errNoValue     = errors.New("no value")
+)
+
 // maxInteger is the largest integer every JSON reader keeps exactly (RFC 8785 §3.2.2.3).
 const maxInteger = 1<<53 - 1
 
@@ -24,17 +29,14 @@ const maxInteger = 1<<53 - 1
 // integers within ±(2^53−1). Documents, determinations and leaves are hashed in
 // this form. Fractions and invalid UTF-8 are errors.
 func Canonical(v any) ([]byte, error) {
-	var raw bytes.Buffer
-	enc := json.NewEncoder(&raw)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return nil, err
-	}
-	parsed, err := parseStrict(raw.Bytes())
+	raw, err := encoded(v)
 	if err != nil {
 		return nil, err
 	}
-	return appendCanonical(nil, parsed)
+	if !utf8.Valid(raw) {
+		return nil, errInvalidUTF8
+	}
+	return canonize(make([]byte, 0, len(raw)), raw)
 }
 
 // ParseCanonical parses data strictly and refuses, with ErrNotCanonical, anything
@@ -59,7 +61,7 @@ func ParseCanonical(data []byte) (any, error) {
 // parseStrict reads one JSON value, refusing duplicate keys and trailing bytes.
 func parseStrict(data []byte) (any, error) {
 	if !utf8.Valid(data) {
-		return nil, errors.New("invalid UTF-8")
+		return nil, errInvalidUTF8
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
@@ -78,7 +80,7 @@ const maxDepth = 64
 
 func parseValue(dec *json.Decoder, depth int) (any, error) {
 	if depth > maxDepth {
-		return nil, errors.New("nested too deeply")
+		return nil, errTooDeep
 	}
 	t, err := dec.Token()
 	if err != nil {
@@ -100,14 +102,9 @@ func parseValue(dec *json.Decoder, depth int) (any, error) {
 		_, err := dec.Token()
 		return list, err
 	case json.Number:
-		n, err := strconv.ParseInt(t.String(), 10, 64)
-		if err != nil || n > maxInteger || n < -maxInteger {
-			// 1e3 or 5.0 are integers in other spellings; take them when exact.
-			f, ferr := t.Float64()
-			if ferr != nil || f != math.Trunc(f) || math.Abs(f) > maxInteger {
-				return nil, fmt.Errorf("number %s is not an integer within ±(2^53−1)", t)
-			}
-			n = int64(f)
+		n, err := integer(t.String())
+		if err != nil {
+			return nil, err
 		}
 		return n, nil
 	default: // string, bool, nil
@@ -180,7 +177,15 @@ func appendCanonical(b []byte, v any) ([]byte, error) {
 
 // compareUTF16 orders keys by their UTF-16 code units (RFC 8785 §3.2.3).
 func compareUTF16(a, b string) int {
-	return slices.Compare(utf16.Encode([]rune(a)), utf16.Encode([]rune(b)))
+	for i := 0; i < len(a) && i < len(b); i++ {
+		if a[i] >= utf8.RuneSelf || b[i] >= utf8.RuneSelf {
+			return slices.Compare(utf16.Encode([]rune(a[i:])), utf16.Encode([]rune(b[i:])))
+		}
+		if a[i] != b[i] {
+			return int(a[i]) - int(b[i])
+		}
+	}
+	return len(a) - len(b)
 }
 
 // appendString escapes as ECMAScript's JSON.stringify does (RFC 8785 §3.2.2.2).

@@ -58,6 +58,37 @@ func TestCanonicalAgreesWithSecondImplementation(t *testing.T) {
 	})
 }
 
+// Two ways to the same bytes: the one that writes as it reads, and the one by values.
+func canonicalByValues(v any) ([]byte, error) {
+	raw, err := encoded(v)
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := parseStrict(raw)
+	if err != nil {
+		return nil, err
+	}
+	return appendCanonical(nil, parsed)
+}
+
+// What somebody else wrote as JSON may come with other spellings.
+func FuzzCanonicalOfForeignJSON(f *testing.F) {
+	for _, s := range []string{`{"b":[1,"x\u00e9\/",null,true,{"\u2028":-0}],"a": {"\ud83d\ude00":1e3,"\uffff":5.0}}`, `[ 1 , { } , [ ] ,"\n\u001F" ]`, `{"a":1,"\u0061":2}`,
+		`1.5`, `9007199254740993`, `{"":{"":{"":[[[]]]}}}`, `"\ud800"`, ` false `, `{"a":1,"a":2}`, `{"b":1,"a":{"a":2,"b":{"z":[],"y":0}}}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if !json.Valid(data) {
+			return
+		}
+		want, werr := canonicalByValues(json.RawMessage(data))
+		got, err := Canonical(json.RawMessage(data))
+		if (err == nil) != (werr == nil) || err == nil && string(got) != string(want) {
+			t.Fatalf("%q\ngot  %q, %v\nwant %q, %v", data, got, err, want, werr)
+		}
+	})
+}
+
 func TestParseCanonicalRefusesOtherForms(t *testing.T) {
 	for name, data := range map[string]string{
 		"duplicate key":    `{"a":1,"a":2}`,

@@ -28,6 +28,7 @@ type DB struct {
 	pool  *pgxpool.Pool    // immutable; connects as consilium_app
 	clock func() time.Time // immutable
 	tell  Tell             // immutable; may be nil
+	edge  keptEdge
 }
 
 // Tell is called inside the transaction for each event with people to be told.

@@ -1,12 +1,14 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -35,41 +37,51 @@ type leafBody struct {
 // flush turns the collected events into leaves: the last statements before commit.
 // The head row is locked only now, always last, so it neither starves nor
 // deadlocks; indexes come from the head, so a rollback leaves no gap. All commands
-// of the service queue at this lock, hence three round trips and no more: head, the
-// hashes on the tree's right edge, then everything that is written.
+// of the service queue at this lock, hence leaves are made before it and two round
+// trips under it: head, then everything that is written. A third reads the tree's right
+// edge where another process wrote last.
 // It returns the size of the log with them.
 func (db *DB) flush(ctx context.Context, tx *Tx) (size int64, err error) {
 	if len(tx.events) == 0 {
 		return 0, nil
 	}
-	if err := tx.QueryRow(ctx, `select size from audit_head for update`).Scan(&size); err != nil {
-		return 0, fmt.Errorf("audit: lock head: %w", err)
+	for i := range tx.events {
+		if tx.events[i].Organization == "" {
+			tx.events[i].Organization = tx.Scope.Organization
+		}
 	}
-	edge, err := readEdge(ctx, tx, size)
+	leaves, err := newLeaves(tx.now, tx.events)
 	if err != nil {
 		return 0, err
 	}
-	first := size
-	var batch pgx.Batch
-	for _, e := range tx.events {
-		if e.Organization == "" {
-			e.Organization = tx.Scope.Organization
-		}
-		if err := addLeaf(&batch, edge, size, tx.now, e); err != nil {
+	var root []byte
+	if err := tx.QueryRow(ctx, `select size, root from audit_head for update`).Scan(&size, &root); err != nil {
+		return 0, fmt.Errorf("audit: lock head: %w", err)
+	}
+	edge, ok := db.edge.of(size, root)
+	if !ok {
+		if edge, err = readEdge(ctx, tx, size); err != nil {
 			return 0, err
 		}
-		size++
 	}
-	root, err := tlog.TreeHash(size, edge)
+	first := size
+	var batch pgx.Batch
+	if size, err = leaves.queue(&batch, edge, first, tx.now); err != nil {
+		return 0, err
+	}
+	top, err := tlog.TreeHash(size, edge)
 	if err != nil {
 		return 0, fmt.Errorf("audit: root: %w", err)
 	}
-	batch.Queue(`update audit_head set size = $1, root = $2`, size, root[:])
 	// Followers wait on this channel; the payload is the new size.
-	batch.Queue(`select pg_notify('audit', $1)`, fmt.Sprint(size))
+	batch.Queue(`
+		with head as (
+			update audit_head set size = $1, root = $2 returning size)
+		select pg_notify('audit', size::text) from head`, size, top[:])
 	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
 		return 0, fmt.Errorf("audit: append: %w", err)
 	}
+	db.edge.keep(size, top, edge)
 	events := tx.events
 	tx.events = nil
 	if db.tell == nil {
@@ -79,9 +91,6 @@ func (db *DB) flush(ctx context.Context, tx *Tx) (size int64, err error) {
 		if len(e.Tell) == 0 {
 			continue
 		}
-		if e.Organization == "" {
-			e.Organization = tx.Scope.Organization
-		}
 		if err := db.tell(ctx, tx.Tx, first+int64(i), e); err != nil {
 			return 0, err
 		}
@@ -89,58 +98,147 @@ func (db *DB) flush(ctx context.Context, tx *Tx) (size int64, err error) {
 	return size, nil
 }
 
-// addLeaf queues the rows of one leaf and adds the hashes it completes to the edge.
-func addLeaf(batch *pgx.Batch, edge edgeReader, index int64, now time.Time, e Event) error {
+// leaves are the rows of several leaves, as columns. Their indexes are not known yet.
+type leaves struct {
+	data   [][]byte
+	act    []string
+	org    []*string
+	detail [][]byte // nil where there is none to keep
+	salt   [][]byte
+	object []objectRow
+}
+
+// objectRow is an object of the leaf at a place in the list.
+type objectRow struct {
+	leaf     int
+	kind, id string
+}
+
+func newLeaves(now time.Time, events []Event) (*leaves, error) {
+	out := &leaves{data: make([][]byte, len(events)), act: make([]string, len(events)), org: make([]*string, len(events)),
+		detail: make([][]byte, len(events)), salt: make([][]byte, len(events))}
+	for i := range events {
+		if err := out.set(i, now, &events[i]); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func (l *leaves) set(i int, now time.Time, e *Event) error {
 	body := leafBody{
 		Version: 1, Act: e.Act, Actor: e.Actor, Login: e.Login, System: e.System,
 		Organization: e.Organization, Jurisdiction: e.Jurisdiction, Objects: e.Objects,
 		Hashes: e.Hashes, Determination: e.Determination, Reason: e.Reason, Epoch: e.Epoch,
 		At: now.Format(time.RFC3339Nano),
 	}
-	var detail, salt []byte
+	l.act[i] = e.Act
+	if e.Organization != "" {
+		l.org[i] = &e.Organization
+	}
 	if len(e.Detail) > 0 {
-		var err error
-		if detail, err = Canonical(e.Detail); err != nil {
+		detail, err := Canonical(e.Detail)
+		if err != nil {
 			return fmt.Errorf("audit: detail of %s: %w", e.Act, err)
 		}
-		salt = make([]byte, 32)
+		salt := make([]byte, 32)
 		_, _ = rand.Read(salt) // never fails
 		sum := sha256.Sum256(append(append([]byte(nil), salt...), detail...))
 		body.DetailCommitment = hex.EncodeToString(sum[:])
+		if e.Organization != "" {
+			l.detail[i], l.salt[i] = detail, salt
+		}
 	}
-	data, err := Canonical(body)
-	if err != nil {
+	var err error
+	if l.data[i], err = Canonical(body); err != nil {
 		return fmt.Errorf("audit: leaf of %s: %w", e.Act, err)
 	}
-	hashes, err := tlog.StoredHashesForRecordHash(index, tlog.RecordHash(data), edge)
-	if err != nil {
-		return fmt.Errorf("audit: hashes of leaf %d: %w", index, err)
+	for kind, id := range e.Objects {
+		l.object = append(l.object, objectRow{i, kind, id})
 	}
-	var org any
-	if e.Organization != "" {
-		org = e.Organization
+	return nil
+}
+
+// queue queues the rows of leaves from index first on, adds the hashes they complete to
+// the edge and returns the size of the log with them.
+func (l *leaves) queue(batch *pgx.Batch, edge edgeReader, first int64, now time.Time) (int64, error) {
+	size := first
+	index := make([]int64, len(l.data))
+	var stored, detailed []int64
+	var hashes, details, salts [][]byte
+	var owners []*string
+	for i, data := range l.data {
+		list, err := tlog.StoredHashesForRecordHash(size, tlog.RecordHash(data), edge)
+		if err != nil {
+			return 0, fmt.Errorf("audit: hashes of leaf %d: %w", size, err)
+		}
+		at := tlog.StoredHashIndex(0, size)
+		for k, h := range list {
+			edge[at+int64(k)] = h
+			stored, hashes = append(stored, at+int64(k)), append(hashes, h[:])
+		}
+		if l.detail[i] != nil {
+			detailed, details, salts, owners = append(detailed, size), append(details, l.detail[i]), append(salts, l.salt[i]), append(owners, l.org[i])
+		}
+		index[i] = size
+		size++
 	}
 	batch.Queue(`
 		insert into audit_leaf (index, data, at, act, organization_id)
-		values ($1, $2, $3, $4, $5)`, index, data, now, e.Act, org)
-	if detail != nil && org != nil {
+		select l.index, l.data, $2, l.act, l.organization_id
+		from unnest($1::bigint[], $3::bytea[], $4::text[], $5::uuid[]) as l(index, data, act, organization_id)`, index, now, l.data, l.act, l.org)
+	if len(detailed) > 0 {
 		batch.Queue(`
 			insert into audit_detail (leaf_index, organization_id, salt, detail)
-			values ($1, $2, $3, $4)`, index, org, salt, detail)
+			select * from unnest($1::bigint[], $2::uuid[], $3::bytea[], $4::bytea[])`, detailed, owners, salts, details)
 	}
-	for kind, id := range e.Objects {
-		batch.Queue(`insert into audit_object (kind, id, leaf_index) values ($1, $2, $3)`, kind, id, index)
-	}
-	first := tlog.StoredHashIndex(0, index)
-	indexes, raw := make([]int64, len(hashes)), make([][]byte, len(hashes))
-	for i, h := range hashes {
-		indexes[i], raw[i] = first+int64(i), h[:]
-		edge[indexes[i]] = h
+	if n := len(l.object); n > 0 {
+		kind, id, of := make([]string, n), make([]string, n), make([]int64, n)
+		for i, o := range l.object {
+			kind[i], id[i], of[i] = o.kind, o.id, index[o.leaf]
+		}
+		batch.Queue(`
+			insert into audit_object (kind, id, leaf_index)
+			select * from unnest($1::text[], $2::text[], $3::bigint[])`, kind, id, of)
 	}
 	batch.Queue(`
 		insert into audit_hash (stored_index, hash)
-		select * from unnest($1::bigint[], $2::bytea[])`, indexes, raw)
-	return nil
+		select * from unnest($1::bigint[], $2::bytea[])`, stored, hashes)
+	return size, nil
+}
+
+// keptEdge is the right edge of the tree as this process left it. The root is made of
+// the edge: who finds the same size and root in the head finds the same edge.
+type keptEdge struct {
+	mu   sync.Mutex
+	size int64       // guarded by mu
+	root tlog.Hash   // guarded by mu
+	list []tlog.Hash // guarded by mu; in the order of edgeIndexes
+}
+
+// of is the edge of a tree of that size and root, if it is the one that was kept.
+func (k *keptEdge) of(size int64, root []byte) (edgeReader, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.list == nil || k.size != size || !bytes.Equal(k.root[:], root) {
+		return nil, false
+	}
+	edge := make(edgeReader, len(k.list)+8)
+	for i, ix := range edgeIndexes(size) {
+		edge[ix] = k.list[i]
+	}
+	return edge, true
+}
+
+func (k *keptEdge) keep(size int64, root tlog.Hash, edge edgeReader) {
+	indexes := edgeIndexes(size)
+	list := make([]tlog.Hash, len(indexes))
+	for i, ix := range indexes {
+		list[i] = edge[ix]
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.size, k.root, k.list = size, root, list
 }
 
 // edgeReader holds the hashes that appending needs: the roots of the complete
@@ -160,15 +258,20 @@ func (e edgeReader) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 	return out, nil
 }
 
+// edgeIndexes are where the roots of the complete subtrees of a tree of that size stand.
+func edgeIndexes(size int64) (out []int64) {
+	for level := range 63 {
+		if n := size >> level; n&1 == 1 {
+			out = append(out, tlog.StoredHashIndex(level, n-1))
+		}
+	}
+	return out
+}
+
 // readEdge reads the roots of the complete subtrees of a tree of that size: one for
 // each bit that is set, at most 63.
 func readEdge(ctx context.Context, tx pgx.Tx, size int64) (edgeReader, error) {
-	var indexes []int64
-	for level := range 63 {
-		if n := size >> level; n&1 == 1 {
-			indexes = append(indexes, tlog.StoredHashIndex(level, n-1))
-		}
-	}
+	indexes := edgeIndexes(size)
 	edge := make(edgeReader, len(indexes)+8)
 	if len(indexes) == 0 {
 		return edge, nil
