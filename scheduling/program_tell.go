@@ -13,13 +13,21 @@ import (
 	"github.com/consilium-health/consilium/scheduling/ical"
 )
 
-// hourNotice is how long before a window whose hour moves people are told.
-const hourNotice = 14 * 24 * time.Hour
+const (
+	// hourNotice is how long before a window whose hour moves people are told first.
+	hourNotice = 14 * 24 * time.Hour
+	// changeNotice is how long before the clocks change they are told once more: within
+	// it, they plan the week.
+	changeNotice = 72 * time.Hour
+	// tellApart is the least time between the two.
+	tellApart = 24 * time.Hour
+)
 
 // TellHourMoves tells people beforehand of the presences that will begin at another
-// hour of their clock than before, because the clocks of one side change. Each window
-// is looked at once, two weeks ahead; it returns how many move for somebody. It is a
-// job and may be repeated.
+// hour of their clock than before, because the clocks of one side change: two weeks
+// before the first window at the new hour, and once more 72 hours before the clocks
+// change. It returns of how many windows it told somebody. It is a job and may be
+// repeated: it tells each thing once.
 func (s *Service) TellHourMoves(ctx context.Context) (moved int, err error) {
 	var due map[identity.OrganizationID][]string
 	if err := s.db.Read(ctx, audit.Scope{}, func(tx *audit.Tx) (err error) {
@@ -49,8 +57,12 @@ func (s *Service) tellHourMoves(ctx context.Context, tx *audit.Tx, id PresenceID
 	if err != nil {
 		return 0, err
 	}
-	looked, err := markTold(ctx, tx, p, tx.Now().Add(hourNotice))
-	if err != nil || len(looked) == 0 {
+	first, err := markTold(ctx, tx, p, tx.Now().Add(hourNotice))
+	if err != nil {
+		return 0, err
+	}
+	again, err := markReminded(ctx, tx, p)
+	if err != nil || len(first)+len(again) == 0 {
 		return 0, err
 	}
 	people, err := s.hostPeople(ctx, tx, p.Organization)
@@ -64,29 +76,81 @@ func (s *Service) tellHourMoves(ctx context.Context, tx *audit.Tx, id PresenceID
 	if one, ok := own[p.Person]; ok && !one.Disabled {
 		people = append(people, one)
 	}
-	tell := map[Wall][]string{}
+	tell, change := map[Wall][]string{}, map[Wall]time.Time{}
 	for _, person := range people {
-		moves, err := p.HourMoves(s.zoneOf(person))
+		zone := s.zoneOf(person)
+		moves, err := p.HourMoves(zone)
 		if err != nil {
 			return 0, err
 		}
 		for _, m := range moves {
-			if looked[m.At.Local] {
-				tell[m.At.Local] = append(tell[m.At.Local], string(person.ID))
+			if !first[m.At.Local] && !again[m.At.Local] {
+				continue
+			}
+			tell[m.At.Local] = append(tell[m.At.Local], string(person.ID))
+			at, err := m.change(p.AnchorZone, zone)
+			if err != nil {
+				return 0, err
+			}
+			if had, ok := change[m.At.Local]; !ok || at.Before(had) {
+				change[m.At.Local] = at
 			}
 		}
 	}
 	for _, w := range p.Windows {
-		if who := tell[w.Occurrence]; len(who) > 0 {
-			e := actor.Event("presence.hour_moves")
-			e.Objects = map[string]string{"presence": string(p.ID), "occurrence": w.Occurrence.String()}
-			e.Detail = map[string]any{"start": w.Start.Format(time.RFC3339), "tzdata": ZoneVersion()}
-			e.Tell = who
-			tx.Append(e)
-			moved++
+		who := tell[w.Occurrence]
+		if len(who) == 0 {
+			continue
 		}
+		if first[w.Occurrence] {
+			if due := tellAgain(w.Start, change[w.Occurrence]); due.After(tx.Now().Add(tellApart)) {
+				if err := planReminded(ctx, tx, p, w.Occurrence, due); err != nil {
+					return 0, err
+				}
+			}
+		}
+		e := actor.Event("presence.hour_moves")
+		e.Objects = map[string]string{"presence": string(p.ID), "occurrence": w.Occurrence.String()}
+		e.Detail = map[string]any{"start": w.Start.Format(time.RFC3339), "again": again[w.Occurrence], "tzdata": ZoneVersion()}
+		e.Tell = who
+		tx.Append(e)
+		moved++
 	}
 	return moved, nil
+}
+
+// tellAgain is when people are told once more of a window whose hour moves: 72 hours
+// before the clocks change, of a rare window that is only much later before itself.
+func tellAgain(start, change time.Time) time.Time {
+	if change.Before(start.Add(-hourNotice)) {
+		return start.Add(-changeNotice)
+	}
+	return change.Add(-changeNotice)
+}
+
+// change is the instant at which the first of some clocks changes between the two
+// occurrences, the later one itself if none does.
+func (m HourMove) change(zones ...string) (time.Time, error) {
+	out := m.At.Start
+	for _, zone := range zones {
+		loc, err := LoadZone(zone)
+		if err != nil {
+			return time.Time{}, err
+		}
+		_, before := m.Before.Start.In(loc).Zone()
+		for at := m.Before.Start; ; {
+			_, end := at.In(loc).ZoneBounds()
+			if end.IsZero() || !end.Before(out) {
+				break
+			}
+			if _, offset := end.In(loc).Zone(); offset != before {
+				out = end.UTC()
+				break
+			}
+			at = end
+		}
+	}
+	return out, nil
 }
 
 func presencesUntold(ctx context.Context, tx *audit.Tx, until time.Time) (map[identity.OrganizationID][]string, error) {
@@ -111,6 +175,36 @@ func markTold(ctx context.Context, tx *audit.Tx, p Presence, until time.Time) (m
 	if err != nil {
 		return nil, fmt.Errorf("note windows: %w", err)
 	}
+	return occurrencesOf(rows)
+}
+
+// planReminded notes when people are told once more that the hour of a window moves.
+func planReminded(ctx context.Context, tx *audit.Tx, p Presence, occurrence Wall, at time.Time) error {
+	if _, err := tx.Exec(ctx, `
+		update presence_window
+		set remind_at = $4
+		where organization_id = $1 and presence_id = $2 and occurrence_local = $3`,
+		string(p.Organization), string(p.ID), occurrence.asUTC(), at); err != nil {
+		return fmt.Errorf("plan to tell again: %w", err)
+	}
+	return nil
+}
+
+// markReminded notes that people are told once more of the windows of a presence of
+// which that is due, and returns their occurrences.
+func markReminded(ctx context.Context, tx *audit.Tx, p Presence) (map[Wall]bool, error) {
+	rows, err := tx.Query(ctx, `
+		update presence_window
+		set remind_at = null
+		where organization_id = $1 and presence_id = $2 and remind_at <= $3 and state <> 'canceled' and lower(during) > $3
+		returning occurrence_local`, string(p.Organization), string(p.ID), tx.Now())
+	if err != nil {
+		return nil, fmt.Errorf("note windows: %w", err)
+	}
+	return occurrencesOf(rows)
+}
+
+func occurrencesOf(rows pgx.Rows) (map[Wall]bool, error) {
 	out := map[Wall]bool{}
 	var at time.Time
 	if _, err := pgx.ForEachRow(rows, []any{&at}, func() error {

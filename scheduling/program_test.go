@@ -395,6 +395,9 @@ func TestPeopleAreToldBeforehandThatTheHourMoves(t *testing.T) {
 			{time.Date(2027, 3, 2, 6, 0, 0, 0, time.UTC), 0}, // 10 March is within two weeks, and nothing moves then
 			{time.Date(2027, 3, 4, 6, 0, 0, 0, time.UTC), 1}, // 17 March
 			{time.Date(2027, 3, 4, 7, 0, 0, 0, time.UTC), 0}, // not twice
+			{time.Date(2027, 3, 11, 6, 59, 59, 0, time.UTC), 0},
+			{time.Date(2027, 3, 11, 7, 0, 0, 0, time.UTC), 1}, // 72 hours before 14 March, 02:00 in Toronto
+			{time.Date(2027, 3, 11, 7, 1, 0, 0, time.UTC), 0},
 			{time.Date(2027, 3, 20, 6, 0, 0, 0, time.UTC), 0},
 		} {
 			w.setClock(step.now)
@@ -403,8 +406,8 @@ func TestPeopleAreToldBeforehandThatTheHourMoves(t *testing.T) {
 				t.Errorf("%s on %v: %d windows move, %v, want %d", c.anchor, step.now, n, err, step.want)
 			}
 		}
-		if len(told) != 1 || len(told[0]) != c.told {
-			t.Fatalf("%s: told %v, want %d people once", c.anchor, told, c.told)
+		if len(told) != 2 || len(told[0]) != c.told || !slices.Equal(slices.Sorted(slices.Values(told[0])), slices.Sorted(slices.Values(told[1]))) {
+			t.Fatalf("%s: told %v, want %d people twice", c.anchor, told, c.told)
 		}
 		reader, zone := w.amina, "Africa/Nairobi"
 		if c.told == 1 {
@@ -417,6 +420,62 @@ func TestPeopleAreToldBeforehandThatTheHourMoves(t *testing.T) {
 		letter, err := w.s.Letter(ctx, identity.System("mail", w.clinic), p.ID, "2027-03-17T"+c.start.String(), reader)
 		if err != nil || letter.Zone != zone || len(letter.Moves) != 1 || letter.Moves[0].At.Local.Date.String() != "2027-03-17" {
 			t.Errorf("letter %+v, %v", letter, err)
+		}
+	}
+}
+
+func TestWhoIsToldLateOfAnHourThatMovesIsToldOnce(t *testing.T) {
+	ctx := context.Background()
+	w := presenceWorld(t)
+	var told [][]string
+	w.audit = audit.New(audit.Config{Pool: w.db.Pool, Clock: w.clock, Tell: tellTo(&told)})
+	w.dir.db = w.audit
+	var err error
+	w.s, err = New(Config{DB: w.audit, Credentialing: w.rules, Cases: w.cases, Origin: "https://consilium.example:8443", Identity: w.s.people})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.s.Offer(ctx, w.tremblay(), w.wednesdays("America/Toronto", 9*60, 11*60)); err != nil {
+		t.Fatal(err)
+	}
+	// The service was down for the two weeks: what is left of the notice is one letter.
+	w.setClock(time.Date(2027, 3, 10, 14, 0, 0, 0, time.UTC))
+	for i, want := range []int{1, 0} {
+		if n, err := w.s.TellHourMoves(ctx); err != nil || n != want {
+			t.Errorf("look %d: %d windows, %v, want %d", i, n, err, want)
+		}
+	}
+	w.setClock(time.Date(2027, 3, 12, 6, 0, 0, 0, time.UTC))
+	if n, err := w.s.TellHourMoves(ctx); err != nil || n != 0 {
+		t.Errorf("three days before: %d, %v, want none", n, err)
+	}
+}
+
+func TestChangeOfAClockIsFoundBetweenTwoOccurrences(t *testing.T) {
+	at := func(text string) time.Time {
+		out, err := time.Parse(time.RFC3339, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	for _, c := range []struct {
+		name, before, after string
+		zones               []string
+		change, again       string
+	}{
+		{"the clock of the anchor", "2027-03-10T14:00:00Z", "2027-03-17T13:00:00Z", []string{"America/Toronto", "Africa/Nairobi"}, "2027-03-14T07:00:00Z", "2027-03-11T07:00:00Z"},
+		{"the clock of the reader", "2027-03-10T14:00:00Z", "2027-03-17T14:00:00Z", []string{"Africa/Nairobi", "America/Toronto"}, "2027-03-14T07:00:00Z", "2027-03-11T07:00:00Z"},
+		{"the first of two", "2027-03-03T14:00:00Z", "2027-03-31T13:00:00Z", []string{"Europe/Berlin", "America/Toronto"}, "2027-03-14T07:00:00Z", "2027-03-28T13:00:00Z"},
+		{"none", "2027-03-03T14:00:00Z", "2027-03-31T13:00:00Z", []string{"Africa/Nairobi", "Asia/Kathmandu"}, "2027-03-31T13:00:00Z", "2027-03-28T13:00:00Z"},
+	} {
+		m := HourMove{Before: Occurrence{Start: at(c.before)}, At: Occurrence{Start: at(c.after)}}
+		got, err := m.change(c.zones...)
+		if err != nil || !got.Equal(at(c.change)) {
+			t.Errorf("%s: changes %v, %v, want %s", c.name, got, err, c.change)
+		}
+		if again := tellAgain(m.At.Start, got); !again.Equal(at(c.again)) {
+			t.Errorf("%s: told again %v, want %s", c.name, again, c.again)
 		}
 	}
 }

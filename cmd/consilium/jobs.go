@@ -41,9 +41,6 @@ func (w *lookAgain) Work(ctx context.Context, job *river.Job[lookAgainArgs]) err
 	if !job.Args.All {
 		return w.a.lookAgain(ctx)
 	}
-	if _, err := w.a.scheduling.TellHourMoves(ctx); err != nil { // two weeks ahead: a night missed is made up for
-		return err
-	}
 	visits, err := w.a.scheduling.ReevaluateAll(ctx)
 	if err != nil {
 		return err
@@ -103,6 +100,7 @@ func (a *app) periodic(workers *river.Workers) []*river.PeriodicJob {
 		minutely[askInterpretersArgs](workers, a.scheduling.AskInterpreters),
 		minutely[applyRepliesArgs](workers, a.scheduling.ApplyReplies),
 		minutely[settleZonesArgs](workers, a.scheduling.SettleZones),
+		minutely[tellHourMovesArgs](workers, a.scheduling.TellHourMoves),
 		river.NewPeriodicJob(river.PeriodicInterval(5*time.Minute), func() (river.JobArgs, *river.InsertOpts) { return queueRemindersArgs{}, nil },
 			&river.PeriodicJobOpts{RunOnStart: true}),
 		river.NewPeriodicJob(river.PeriodicInterval(time.Minute), func() (river.JobArgs, *river.InsertOpts) { return lookAgainArgs{}, nil },

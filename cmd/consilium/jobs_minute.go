@@ -34,6 +34,13 @@ type settleZonesArgs struct{}
 // Kind is the name of the job.
 func (settleZonesArgs) Kind() string { return "settle_zones" }
 
+// tellHourMovesArgs is the job that tells people beforehand that the hour of a presence
+// moves on their clock.
+type tellHourMovesArgs struct{}
+
+// Kind is the name of the job.
+func (tellHourMovesArgs) Kind() string { return "tell_hour_moves" }
+
 // everyMinute is the worker of a job that looks for what is due, of many clinics.
 type everyMinute[T river.JobArgs] struct {
 	river.WorkerDefaults[T]
