@@ -1,6 +1,7 @@
 // The stories that the browser tests play. Each is whole: demonstrations of its own,
 // the people in it, from the first click to the proof. Names as arguments play only those.
 import { mainJob, mainJobOnLiveKit } from "./mainjob.ts";
+import { a1 } from "./a1.ts";
 import { a2 } from "./a2.ts";
 import { a5 } from "./a5.ts";
 import { a7 } from "./a7.ts";
@@ -10,7 +11,7 @@ import { everyPage } from "./pages.ts";
 import { protocol } from "./protocol.ts";
 import type { Counts } from "./stage.ts";
 
-const stories: Record<string, () => Promise<Counts>> = { mainJob, everyPage, a2, a5, a7, a8, a9, protocol };
+const stories: Record<string, () => Promise<Counts>> = { mainJob, everyPage, a1, a2, a5, a7, a8, a9, protocol };
 /** Played only when named: they need more than the others. */
 const onRequest: Record<string, () => Promise<Counts>> = { mainJobOnLiveKit };
 const wanted = process.argv.slice(2);
