@@ -91,6 +91,7 @@ long)
 	step "browser code bundles" bundle
 	step "build" $GO build -o bin/ ./cmd/consilium ./cmd/consultbot
 	counted "the main job on a LiveKit server" browser mainJobOnLiveKit
+	counted "times with interpreters in relay and by turns" browser times
 	counted "promises, soak, long fuzzing" gotest -tags promise -race -timeout 8h ./...
 	;;
 *)

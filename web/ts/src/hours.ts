@@ -164,11 +164,15 @@ class Grid {
       h.title = c.name;
       head.append(h);
     });
-    this.data.days.forEach((d) => {
+    this.data.days.forEach((d, n) => {
       const h = make("week-head", "columnheader");
-      const short = document.createElement("span");
-      short.textContent = d.label;
-      h.append(short);
+      const whole = document.createElement("span"), letter = document.createElement("span");
+      whole.className = "week-whole";
+      whole.textContent = d.label;
+      letter.className = "week-letter";
+      letter.setAttribute("aria-hidden", "true");
+      letter.textContent = new Intl.DateTimeFormat(document.documentElement.lang || "en", { weekday: "narrow", timeZone: "UTC" }).format(Date.UTC(2024, 0, 1 + n)); // a Monday
+      h.append(whole, letter);
       head.append(h);
     });
     this.body.append(head);

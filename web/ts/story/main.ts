@@ -7,13 +7,14 @@ import { a5 } from "./a5.ts";
 import { a7 } from "./a7.ts";
 import { a8 } from "./a8.ts";
 import { a9 } from "./a9.ts";
+import { hours, times } from "./hours.ts";
 import { everyPage } from "./pages.ts";
 import { protocol } from "./protocol.ts";
 import type { Counts } from "./stage.ts";
 
-const stories: Record<string, () => Promise<Counts>> = { mainJob, everyPage, a1, a2, a5, a7, a8, a9, protocol };
-/** Played only when named: they need more than the others. */
-const onRequest: Record<string, () => Promise<Counts>> = { mainJobOnLiveKit };
+const stories: Record<string, () => Promise<Counts>> = { mainJob, everyPage, a1, a2, a5, a7, a8, a9, hours, protocol };
+/** Played only when named: they need more than the others, or more time. */
+const onRequest: Record<string, () => Promise<Counts>> = { mainJobOnLiveKit, times };
 const wanted = process.argv.slice(2);
 const known = { ...stories, ...onRequest };
 const unknown = wanted.filter((name) => !(name in known));
