@@ -49,12 +49,16 @@ func RecordChange(ctx context.Context, tx *audit.Tx, c Change) error {
 	return mapped("record a change", err)
 }
 
+// causeEdition is the cause of a change of rules.
+const causeEdition = "edition"
+
 // changePause is after how long a follower looks by itself, if it is not woken.
 const changePause = 10 * time.Second
 
 // FollowChanges calls f for each change soon after its commit, and with the zero
 // Change at the begin and every now and then: changes that were missed are not
-// repeated, so f then looks at everything. It ends with f's error, ctx or the
+// repeated, so f then looks at everything. Editions that another process published are
+// in use before f is called. It ends with f's error, ctx or the
 // connection to the database.
 func (s *Service) FollowChanges(ctx context.Context, f func(Change) error) error {
 	return s.db.Listen(ctx, ChangeChannel, changePause, func(payload string) error {
@@ -62,6 +66,11 @@ func (s *Service) FollowChanges(ctx context.Context, f func(Change) error) error
 		if payload != "" {
 			if err := json.Unmarshal([]byte(payload), &c); err != nil {
 				return fmt.Errorf("credentialing: notification of a change: %w", err)
+			}
+		}
+		if c.ID == "" || c.Cause == causeEdition {
+			if err := s.db.Read(ctx, audit.Scope{}, func(tx *audit.Tx) error { return s.freshRules(ctx, tx) }); err != nil {
+				return fmt.Errorf("credentialing: take editions that were published elsewhere: %w", err)
 			}
 		}
 		return f(c)

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -229,18 +228,5 @@ func lacking(p *Pack, confirmed map[string]*RuleConfirmation) []PackError {
 	if !names[p.VerifiedBy.Name] && len(out) == 0 {
 		out = append(out, PackError{File: draftFile, Err: fmt.Errorf("says that it was verified by somebody who has confirmed none of it here")})
 	}
-	return out
-}
-
-// packTasks are the confirmed packs in force that are to be looked at again.
-func (s *Service) packTasks(now time.Time) []QueueItem {
-	var out []QueueItem
-	rules := s.rulesAt(now)
-	for _, code := range rules.Codes() {
-		if again := rules.packs[code].LookAgain(); !again.IsZero() && !now.Before(again) {
-			out = append(out, QueueItem{Task: TaskPack, Pack: code, Number: code + " " + rules.packs[code].Version, Since: again})
-		}
-	}
-	slices.SortStableFunc(out, func(a, b QueueItem) int { return a.Since.Compare(b.Since) })
 	return out
 }

@@ -292,3 +292,37 @@ func insertConfirmation(ctx context.Context, tx *audit.Tx, actor identity.Actor,
 			"again": r.Again.String(), "now": tx.Now(), "by": string(actor.Person)})
 	return mapped("confirm a rule", err)
 }
+
+// packTasks are the confirmed packs in force that are to be looked at again, and the
+// unconfirmed ones that something rests on or that were brought here.
+func (s *Service) packTasks(ctx context.Context, tx *audit.Tx, actor identity.Actor) ([]QueueItem, error) {
+	if err := s.freshRules(ctx, tx); err != nil {
+		return nil, err
+	}
+	relied, err := s.reliedOnAll(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	table, now := s.current.Load(), tx.Now()
+	rules := table.at(now)
+	brought := map[Edition]publishedEdition{}
+	for _, e := range table.published {
+		brought[e.edition] = e
+	}
+	var again, confirm []QueueItem
+	for _, code := range rules.Codes() {
+		p := rules.packs[code]
+		q := QueueItem{Pack: code, Number: code + " " + p.Version, Relied: relied[code]}
+		at := p.LookAgain()
+		own, here := brought[p.Edition()]
+		switch {
+		case !at.IsZero() && !now.Before(at):
+			q.Task, q.Since = TaskPack, at
+			again = append(again, q)
+		case (p.Status == stateStarter || p.Status == stateReview) && (here || q.Relied.Any()):
+			q.Task, q.Since, q.Blocked = TaskConfirm, own.published, own.drafter != "" && own.drafter == actor.Person
+			confirm = append(confirm, q)
+		}
+	}
+	return append(again, confirm...), nil
+}

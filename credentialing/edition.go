@@ -20,9 +20,9 @@ type Draft struct {
 	From, Until time.Time // zero: open
 	Rules       []Rule
 	Citations   map[string]Citation
-	DraftedBy   identity.PersonID
+	DraftedBy   identity.PersonID // "" if the operator added it
 	DraftedAt   time.Time
-	PublishedBy identity.PersonID // "" if it is not published
+	PublishedBy identity.PersonID // "" if it is not published, or if the operator added it
 	PublishedAt time.Time
 }
 
@@ -57,6 +57,7 @@ type publishedEdition struct {
 	content     []byte
 	from, until time.Time // zero: open
 	published   time.Time
+	drafter     identity.PersonID // "" for the operator's
 }
 
 func (e publishedEdition) contains(at time.Time) bool {
@@ -77,14 +78,6 @@ func (t *editionTable) at(at time.Time) *RuleSet {
 		n++
 	}
 	return t.sets[n]
-}
-
-// last is when the newest edition was published; zero if none was.
-func (t *editionTable) last() time.Time {
-	if n := len(t.published); n > 0 {
-		return t.published[n-1].published
-	}
-	return time.Time{}
 }
 
 // newEditionTable compiles the sets of all times: of each code the edition published
@@ -182,6 +175,7 @@ func Lint(others, candidates map[string][]byte, zones Zones) []PackError {
 		}
 		codes[p.Code] = true
 		files[name] = data
+		found = append(found, p.lintNew(name)...)
 	}
 	for name, data := range others {
 		if _, taken := files[name]; taken {
@@ -219,7 +213,11 @@ func packErrors(file string, err error) []PackError {
 	}
 	var pe *PackError
 	if errors.As(err, &pe) {
-		return []PackError{*pe}
+		one := *pe
+		if inner := (*PackError)(nil); one.Line == 0 && errors.As(one.Err, &inner) { // of a field, which knows its line
+			one.Line, one.Err = inner.Line, inner.Err
+		}
+		return []PackError{one}
 	}
 	return []PackError{{File: file, Err: err}}
 }

@@ -44,28 +44,25 @@ func (s *Service) loadTable(ctx context.Context, tx *audit.Tx) error {
 // freshRules sees to it that an edition that was published elsewhere decides too.
 func (s *Service) freshRules(ctx context.Context, tx *audit.Tx) error {
 	var b pgx.Batch
-	last := queueRules(&b)
+	have := queueRules(&b)
 	if err := tx.SendBatch(ctx, &b).Close(); err != nil {
 		return mapped("look for editions", err)
 	}
-	return s.useRules(ctx, tx, *last)
+	return s.useRules(ctx, tx, *have)
 }
 
-// queueRules queues the question when an edition was last published.
-func queueRules(b *pgx.Batch) *time.Time {
-	at := new(time.Time)
-	b.Queue(`select max(published_at) from pack_edition where published_by is not null`).QueryRow(func(row pgx.Row) error {
-		var last *time.Time
-		err := row.Scan(&last)
-		*at = orZero(last)
-		return err
+// queueRules queues the question how many editions are published. None ever goes.
+func queueRules(b *pgx.Batch) *int {
+	have := new(int)
+	b.Queue(`select count(*) from pack_edition where published_by is not null or by_operator`).QueryRow(func(row pgx.Row) error {
+		return row.Scan(have)
 	})
-	return at
+	return have
 }
 
-// useRules sees to it that the editions published until then are in use.
-func (s *Service) useRules(ctx context.Context, tx *audit.Tx, last time.Time) error {
-	if last.Equal(s.current.Load().last()) {
+// useRules sees to it that all editions published are in use.
+func (s *Service) useRules(ctx context.Context, tx *audit.Tx, have int) error {
+	if have == len(s.current.Load().published) {
 		return nil
 	}
 	return s.loadTable(ctx, tx)
@@ -73,9 +70,9 @@ func (s *Service) useRules(ctx context.Context, tx *audit.Tx, last time.Time) er
 
 func selectPublished(ctx context.Context, tx *audit.Tx) ([]publishedEdition, error) {
 	rows, err := tx.Query(ctx, `
-		select code, version, encode(sha256, 'hex'), content, lower(effective), upper(effective), published_at
+		select code, version, encode(sha256, 'hex'), content, lower(effective), upper(effective), published_at, coalesce(drafted_by::text, '')
 		from pack_edition
-		where published_by is not null
+		where published_by is not null or by_operator
 		order by published_at, code, version`)
 	if err != nil {
 		return nil, mapped("read editions", err)
@@ -84,7 +81,7 @@ func selectPublished(ctx context.Context, tx *audit.Tx) ([]publishedEdition, err
 		var e publishedEdition
 		var content string
 		var from, until *time.Time
-		err := row.Scan(&e.edition.Code, &e.edition.Version, &e.edition.SHA256, &content, &from, &until, &e.published)
+		err := row.Scan(&e.edition.Code, &e.edition.Version, &e.edition.SHA256, &content, &from, &until, &e.published, &e.drafter)
 		e.content, e.from, e.until, e.published = []byte(content), orZero(from), orZero(until), e.published.UTC()
 		return e, err
 	})
@@ -175,11 +172,12 @@ func scanDraft(row pgx.CollectableRow) (Draft, error) {
 	var d Draft
 	var content string
 	var from, until, at *time.Time
-	var by *string
-	err := row.Scan(&d.ID, &d.Edition.Code, &d.Edition.Version, &d.Edition.SHA256, &content, &from, &until, &d.DraftedBy, &d.DraftedAt, &by, &at)
+	var drafter, by *string
+	err := row.Scan(&d.ID, &d.Edition.Code, &d.Edition.Version, &d.Edition.SHA256, &content, &from, &until, &drafter, &d.DraftedAt, &by, &at)
 	if err != nil {
 		return d, err
 	}
+	d.DraftedBy = identity.PersonID(text(drafter))
 	d.From, d.Until, d.DraftedAt, d.PublishedBy, d.PublishedAt = orZero(from), orZero(until), d.DraftedAt.UTC(), identity.PersonID(text(by)), orZero(at)
 	p, err := ParsePack(draftFile, []byte(content))
 	if err != nil {
@@ -330,7 +328,7 @@ func (s *Service) Publish(ctx context.Context, actor identity.Actor, id DraftID,
 			insert into pack_edition (code, version, sha256, content, effective, state, drafted_by, published_by, published_at)
 			values (@code, @version, decode(@sha256, 'hex'), @content, tstzrange(@from, @until), @state, @drafter, @publisher, @now)`,
 			pgx.StrictNamedArgs{"code": d.Edition.Code, "version": d.Edition.Version, "sha256": d.Edition.SHA256, "content": string(e.content),
-				"from": nullTime(d.From), "until": nullTime(d.Until), "state": d.Status, "drafter": string(d.DraftedBy), "publisher": string(actor.Person), "now": tx.Now()})
+				"from": nullTime(d.From), "until": nullTime(d.Until), "state": d.Status, "drafter": null(d.DraftedBy), "publisher": string(actor.Person), "now": tx.Now()})
 		if err != nil {
 			return mapped("publish edition", err)
 		}
@@ -340,11 +338,11 @@ func (s *Service) Publish(ctx context.Context, actor identity.Actor, id DraftID,
 		ev.Hashes = map[string]string{"edition": d.Edition.SHA256}
 		ev.Detail = map[string]any{d.Edition.Code: d.Edition.Version, "evaluated": r.Evaluated, "changed": len(r.Differences)}
 		tx.Append(ev)
-		place := d.Edition.Code
-		if p, err := ParsePack(draftFile, e.content); err == nil && p.group() {
-			place = "*"
+		p, err := ParsePack(draftFile, e.content)
+		if err != nil {
+			return err
 		}
-		return s.change(ctx, tx, "", place, "edition", d.From)
+		return s.change(ctx, tx, "", p.changes(), causeEdition, d.From)
 	})
 	if err != nil {
 		return err

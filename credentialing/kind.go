@@ -39,6 +39,8 @@ const (
 	confidenceOpen    = "not-established"
 	statePlatform     = "platform-policy"
 	stateVerified     = "verified"
+	stateStarter      = "unverified-starter"
+	stateReview       = "in-review"
 )
 
 // Kinds are all kinds, in the order in which pages list them.

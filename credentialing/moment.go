@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"gopkg.in/yaml.v3"
 )
 
 // Zones gives the time zone data of the product. scheduling.LoadZone is one.
@@ -40,6 +42,18 @@ func ParseMoment(s string) (Moment, error) {
 	}
 	return Instant(t), nil
 }
+
+// Years outside of these are slips of the pen, in any record this room keeps.
+const (
+	firstYear = 1900
+	lastYear  = 2200
+)
+
+// sane tells whether an instant lies in a year that a record can mean.
+func sane(t time.Time) bool { return t.Year() >= firstYear && t.Year() <= lastYear }
+
+// sane tells whether a Moment is open or lies in a year that a record can mean.
+func (m Moment) sane() bool { return m.IsZero() || sane(m.begins(nil, false)) }
 
 // IsZero tells whether the Moment is open.
 func (m Moment) IsZero() bool { return !m.date && m.at.IsZero() }
@@ -85,13 +99,18 @@ func (m *Moment) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// UnmarshalText lets YAML read a Moment.
-func (m *Moment) UnmarshalText(data []byte) error {
-	got, err := ParseMoment(string(data))
-	if err == nil {
-		*m = got
+// UnmarshalYAML reads a scalar as ParseMoment does, and says in which line it cannot.
+func (m *Moment) UnmarshalYAML(n *yaml.Node) error {
+	if n.Tag == "!!null" {
+		*m = Moment{}
+		return nil
 	}
-	return err
+	got, err := ParseMoment(n.Value)
+	if err != nil || n.Kind != yaml.ScalarNode {
+		return &PackError{Line: n.Line, Err: fmt.Errorf("%q is neither a date nor an instant", n.Value)}
+	}
+	*m = got
+	return nil
 }
 
 // Zones farther than these are in use nowhere: a date without a zone begins when

@@ -83,6 +83,15 @@ func (p *Pack) group() bool {
 	return p.Code == "ZZ" || strings.HasPrefix(p.Code, "X-") || len(p.Members) > 0
 }
 
+// changes is the place whose answers another edition of the pack can change; "*" is
+// everywhere.
+func (p *Pack) changes() string {
+	if p.group() {
+		return "*"
+	}
+	return p.Code
+}
+
 // relied tells whether the pack may be relied on at an instant without accepting it
 // unverified. A confirmed one may, until a month after it was to be looked at again.
 func (p *Pack) relied(at time.Time) bool {
@@ -338,7 +347,7 @@ func ParsePack(file string, data []byte) (*Pack, error) {
 	if p.Code != "ZZ" && p.Status == statePlatform {
 		bad("", "only ZZ is platform policy")
 	}
-	if !slices.Contains([]string{"unverified-starter", "in-review", stateVerified, "retired", statePlatform}, p.Status) {
+	if !slices.Contains([]string{stateStarter, stateReview, stateVerified, "retired", statePlatform}, p.Status) {
 		bad("", "status %q", p.Status)
 	}
 	if p.Status == stateVerified && (p.VerifiedBy == nil || p.VerifiedBy.Name == "" || p.VerifiedBy.On == "") {

@@ -119,7 +119,8 @@ type QueueItem struct {
 	Kind         Kind
 	Jurisdiction string
 	Number       string
-	Pack         string    // code, of TaskPack
+	Pack         string    // code, of TaskPack and TaskConfirm
+	Relied       Relied    // what rests on the pack's rules
 	Since        time.Time // when it began to wait, or when a credential ends
 	Ends         time.Time // of a credential that ends; zero if it does not
 	claimed      Moment    // the end that the current claim gives
@@ -142,9 +143,10 @@ const (
 	TaskExpiring  = "expiring"  // ends within 90 days
 	TaskCheckList = "lists"     // exclusion lists not looked at for 25 days
 	TaskPack      = "pack"      // a confirmed pack is to be looked at again
+	TaskConfirm   = "confirm"   // nobody has confirmed the rules that something rests on
 )
 
-var taskOrder = []string{TaskMatch, TaskEvidence, TaskOverdue, TaskPack, TaskReinstate, TaskApprove, TaskReview, TaskVerify, TaskExpiring, TaskCheckList}
+var taskOrder = []string{TaskMatch, TaskEvidence, TaskOverdue, TaskPack, TaskReinstate, TaskApprove, TaskReview, TaskVerify, TaskExpiring, TaskCheckList, TaskConfirm}
 
 // expiringSoon and listsSoon are how far ahead the queue looks: 90 days are the
 // first of NCQA's reminders; 25 days leave a week before ZZ-011 stops.
@@ -237,7 +239,11 @@ func (s *Service) Queue(ctx context.Context, actor identity.Actor) ([]QueueItem,
 				out = append(out, QueueItem{Task: TaskCheckList, Person: id, Since: orZero(c.ExclusionCheckedAt)})
 			}
 		}
-		out = append(out, s.packTasks(now)...)
+		packs, err := s.packTasks(ctx, tx, actor)
+		if err != nil {
+			return err
+		}
+		out = append(out, packs...)
 		matches, err := selectUndecided(ctx, tx, actor)
 		out = append(out, matches...)
 		return err
@@ -245,6 +251,9 @@ func (s *Service) Queue(ctx context.Context, actor identity.Actor) ([]QueueItem,
 	slices.SortStableFunc(out, func(a, b QueueItem) int {
 		if x, y := slices.Index(taskOrder, a.Task), slices.Index(taskOrder, b.Task); x != y {
 			return x - y
+		}
+		if a.Task == TaskConfirm { // by what they mean for people
+			return b.Relied.Bookings + b.Relied.Cases - a.Relied.Bookings - a.Relied.Cases
 		}
 		if c := a.Since.Compare(b.Since); c != 0 {
 			return c

@@ -148,7 +148,7 @@ func (s *Service) register(ctx context.Context, rules *RuleSet) error {
 			places = map[string]bool{"*": true}
 		}
 		for _, place := range slices.Sorted(maps.Keys(places)) {
-			if err := s.change(ctx, tx, "", place, "edition", time.Time{}); err != nil {
+			if err := s.change(ctx, tx, "", place, causeEdition, time.Time{}); err != nil {
 				return err
 			}
 		}

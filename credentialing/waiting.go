@@ -41,38 +41,49 @@ func (s *Service) WaitingFor(ctx context.Context, actor identity.Actor, queue []
 		if err != nil {
 			return err
 		}
-		held := map[string]int{} // place in out.Held
-		for _, x := range subjects {
+		answers, helped := make([]Determination, len(subjects)), make([][]int, len(subjects))
+		inParallel(len(subjects), func(n int) {
+			x := subjects[n]
 			person := d.people[x.Ask.Person]
 			if person == nil {
-				continue
+				return
 			}
 			q := s.compose(x.Ask, d, now)
-			answer := Decide(q, *person)
-			if x.Held {
-				at, known := held[x.ID]
-				switch {
-				case !known:
-					held[x.ID] = len(out.Held)
-					out.Held = append(out.Held, Difference{Subject: x, After: answer})
-				case out.Held[at].After.Allowed() && !answer.Allowed():
-					out.Held[at] = Difference{Subject: x, After: answer}
-				}
-			}
-			if answer.Allowed() {
-				continue
+			answers[n] = Decide(q, *person)
+			if answers[n].Allowed() {
+				return
 			}
 			for i, task := range queue {
-				if task.Person != x.Ask.Person && task.Task != TaskPack {
+				if task.Pack == "" && task.Person != x.Ask.Person || task.Pack != "" && !q.Rules.applies(task.Pack, q.Places) {
 					continue
 				}
 				better, able := assumeDone(q, *person, task, now)
 				if !able {
 					continue
 				}
-				if after := Decide(better.q, better.held); after.Allowed() || fewer(stops(after), stops(answer)) {
-					out.Of[i]++
+				if after := Decide(better.q, better.held); after.Allowed() || fewer(stops(after), stops(answers[n])) {
+					helped[n] = append(helped[n], i)
 				}
+			}
+		})
+		held := map[string]int{} // place in out.Held
+		for n, x := range subjects {
+			if d.people[x.Ask.Person] == nil {
+				continue
+			}
+			for _, i := range helped[n] {
+				out.Of[i]++
+			}
+			if !x.Held {
+				continue
+			}
+			at, known := held[x.ID]
+			switch {
+			case !known:
+				held[x.ID] = len(out.Held)
+				out.Held = append(out.Held, Difference{Subject: x, After: answers[n]})
+			case out.Held[at].After.Allowed() && !answers[n].Allowed():
+				out.Held[at] = Difference{Subject: x, After: answers[n]}
 			}
 		}
 		return nil
@@ -91,7 +102,7 @@ type assumed struct {
 func assumeDone(q Question, held Credentials, task QueueItem, now time.Time) (assumed, bool) {
 	a := assumed{q, held}
 	switch task.Task {
-	case TaskPack:
+	case TaskPack, TaskConfirm:
 		a.q.AcceptUnverified = true
 		return a, !q.AcceptUnverified
 	case TaskCheckList:

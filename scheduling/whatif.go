@@ -14,6 +14,40 @@ import (
 // Subjects are the questions that the future bookings of a clinic rest on: what an
 // officer must know before other rules come into force. It is for officers and jobs.
 func (s *Service) Subjects(ctx context.Context, actor identity.Actor, org identity.OrganizationID) ([]credentialing.Subject, error) {
+	return s.subjects(ctx, actor, org, `organization_id = @organization and start_at > @now
+		and state in ('held', 'pending', 'booked', 'needs_attention')`)
+}
+
+// RefusedSubjects are those of Subjects that may be refused now: of the bookings that
+// are set aside, and of those that a change has made due to be looked at again and that
+// nobody has looked at yet.
+func (s *Service) RefusedSubjects(ctx context.Context, actor identity.Actor, org identity.OrganizationID) ([]credentialing.Subject, error) {
+	return s.subjects(ctx, actor, org, `organization_id = @organization and start_at > @now and (state = 'needs_attention'
+		or state in ('pending', 'booked') and id in (select r.appointment_id from appointment_review r
+			where r.organization_id = @organization and r.next_change_at <= @now))`)
+}
+
+// ClinicsWaiting are the clinics with bookings or cases that are refused now, or that
+// are due to be looked at again. It is for officers and jobs.
+func (s *Service) ClinicsWaiting(ctx context.Context, actor identity.Actor) (out []identity.OrganizationID, err error) {
+	if actor.Job == "" && !actor.Has(identity.RoleOfficer) {
+		return nil, ErrForbidden
+	}
+	err = s.db.Read(ctx, audit.Scope{Person: string(actor.Person)}, func(tx *audit.Tx) error {
+		rows, err := tx.Query(ctx, `select organization_id::text from clinics_waiting($1)`, tx.Now())
+		if err != nil {
+			return err
+		}
+		out, err = pgx.CollectRows(rows, pgx.RowTo[identity.OrganizationID])
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("clinics where something waits: %w", err)
+	}
+	return out, nil
+}
+
+func (s *Service) subjects(ctx context.Context, actor identity.Actor, org identity.OrganizationID, where string) ([]credentialing.Subject, error) {
 	if actor.Job == "" && !actor.Has(identity.RoleOfficer) {
 		return nil, ErrForbidden
 	}
@@ -23,8 +57,7 @@ func (s *Service) Subjects(ctx context.Context, actor identity.Actor, org identi
 	}
 	r := &reviewing{}
 	err := s.db.Read(ctx, audit.Scope{Organization: string(org), Person: string(actor.Person)}, func(tx *audit.Tx) (err error) {
-		r.list, err = appointmentsWhere(ctx, tx, `organization_id = @organization and start_at > @now
-			and state in ('held', 'pending', 'booked', 'needs_attention')`, pgx.StrictNamedArgs{"organization": string(org), "now": tx.Now()})
+		r.list, err = appointmentsWhere(ctx, tx, where, pgx.StrictNamedArgs{"organization": string(org), "now": tx.Now()})
 		if err != nil || len(r.list) == 0 {
 			return err
 		}

@@ -53,8 +53,13 @@ func (s *Server) officerWaits(ctx context.Context, v *visit) ([]pages.HomeItem, 
 		return nil, err
 	}
 	var out []pages.HomeItem
+	more := 0
 	for _, q := range queue {
 		if q.Blocked || q.Task == credentialing.TaskExpiring {
+			continue
+		}
+		if len(out) == homeTasks {
+			more++
 			continue
 		}
 		t := officerTask(q, names)
@@ -64,8 +69,14 @@ func (s *Server) officerWaits(ctx context.Context, v *visit) ([]pages.HomeItem, 
 		}
 		out = append(out, item)
 	}
+	if more > 0 {
+		out = append(out, pages.HomeItem{Href: "/credentials", Title: v.l.N(i18n.DeskQueueAnd, more), Level: pages.LevelInfo})
+	}
 	return out, nil
 }
+
+// homeTasks are as many tasks as the start page lists.
+const homeTasks = 20
 
 func queuePeople(queue []credentialing.QueueItem) []identity.PersonID {
 	ids := make([]identity.PersonID, 0, len(queue))
@@ -102,17 +113,18 @@ func kindID(k credentialing.Kind) i18n.ID { return i18n.ID("officer.kind." + str
 
 func officerTask(q credentialing.QueueItem, names map[identity.PersonID]string) pages.OfficerTask {
 	t := pages.OfficerTask{Task: i18n.ID("officer.task." + q.Task), Level: pages.LevelInfo, Person: names[q.Person], Place: q.Jurisdiction,
-		Number: q.Number, Since: q.Since, Blocked: q.Blocked, ByLink: q.ByLink}
+		Number: q.Number, Since: q.Since, Blocked: q.Blocked, ByLink: q.ByLink, Bookings: q.Relied.Bookings, Cases: q.Relied.Cases}
 	switch q.Task {
 	case credentialing.TaskMatch, credentialing.TaskEvidence, credentialing.TaskOverdue:
 		t.Level = pages.LevelBad
-	case credentialing.TaskExpiring, credentialing.TaskCheckList, credentialing.TaskReview, credentialing.TaskPack:
+	case credentialing.TaskExpiring, credentialing.TaskCheckList, credentialing.TaskReview, credentialing.TaskPack, credentialing.TaskConfirm:
 		t.Level = pages.LevelWarn
 	}
 	if q.Kind != "" {
 		t.Kind = kindID(q.Kind)
 	}
 	if q.Pack != "" {
+		t.Person = ""
 		t.Href = "/credentials/packs/in-force/" + q.Pack
 		return t
 	}
@@ -132,18 +144,23 @@ func (s *Server) officerQueue(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("people on file: %w", err)
 	}
-	names, err := s.namesOf(r.Context(), append(queuePeople(queue), onFile...))
+	names, err := s.namesOf(r.Context(), onFile)
 	if err != nil {
 		return err
 	}
-	p := pages.OfficerPage{Unverified: s.unverifiedNotice()}
-	if err := s.fillQueue(r, &p, queue, names); err != nil {
+	p := pages.OfficerPage{Unverified: s.unverifiedNotice(), Find: strings.TrimSpace(r.URL.Query().Get("name"))}
+	if err := s.fillQueue(r, &p, queue); err != nil {
 		return err
 	}
 	for _, id := range onFile {
-		p.People = append(p.People, pages.OfficerPerson{Href: "/credentials/people/" + string(id), Name: names[id]})
+		if p.Find == "" || strings.Contains(strings.ToLower(names[id]), strings.ToLower(p.Find)) {
+			p.People = append(p.People, pages.OfficerPerson{Href: "/credentials/people/" + string(id), Name: names[id]})
+		}
 	}
 	slices.SortFunc(p.People, func(a, b pages.OfficerPerson) int { return strings.Compare(a.Name, b.Name) })
+	p.PeoplePages = pageOf(localizer(r), r, "people", len(p.People), queueRows)
+	p.PeoplePages.Anchor = "people"
+	p.People = p.People[p.PeoplePages.From:p.PeoplePages.To]
 	if p.Layout, err = s.layout(w, r, i18n.OfficerTitle); err != nil {
 		return err
 	}

@@ -41,17 +41,15 @@ var queueShows = []queueShow{
 }
 
 // fillQueue puts the tasks on the page, narrowed as the address says, each with the
-// number of bookings and cases that wait for it, and the bookings that are held.
-func (s *Server) fillQueue(r *http.Request, p *pages.OfficerPage, queue []credentialing.QueueItem, names map[identity.PersonID]string) error {
+// number of bookings and cases that wait for it, and the bookings that are held. What
+// waits is worked out for what the page shows only.
+func (s *Server) fillQueue(r *http.Request, p *pages.OfficerPage, queue []credentialing.QueueItem) error {
 	l, show := localizer(r), r.URL.Query().Get("show")
-	subjects, err := s.subjects(r.Context(), actorOf(r))
+	subjects, err := s.refusedSubjects(r.Context(), actorOf(r))
 	if err != nil {
 		return fmt.Errorf("what waits for officers: %w", err)
 	}
-	waiting, err := s.d.Credentialing.WaitingFor(r.Context(), actorOf(r), queue, subjects)
-	if err != nil {
-		return fmt.Errorf("what waits for officers: %w", err)
-	}
+	held := heldBookings(subjects)
 	narrow := func(credentialing.QueueItem, time.Time) bool { return show != "held" }
 	p.Shows = []pages.QueueShow{{Href: "/credentials", Label: l.T(i18n.ComplianceShowAll), Count: len(queue), Current: true}}
 	for _, one := range queueShows {
@@ -74,23 +72,92 @@ func (s *Server) fillQueue(r *http.Request, p *pages.OfficerPage, queue []creden
 		}
 		p.Shows = append(p.Shows, link)
 	}
-	p.Shows = append(p.Shows, pages.QueueShow{Href: "/credentials?show=held", Label: l.T(i18n.ComplianceHeld), Count: len(waiting.Held), Current: show == "held"})
+	p.Shows = append(p.Shows, pages.QueueShow{Href: "/credentials?show=held", Label: l.T(i18n.ComplianceHeld), Count: len(held), Current: show == "held"})
 	if show == "held" {
 		p.Shows[0].Current = false
 	}
-	for i, q := range queue {
-		if !narrow(q, s.now()) {
-			continue
+	var shown []credentialing.QueueItem
+	for _, q := range queue {
+		if narrow(q, s.now()) {
+			shown = append(shown, q)
 		}
+	}
+	p.Pages = pageOf(l, r, "page", len(shown), queueRows)
+	shown = shown[p.Pages.From:p.Pages.To]
+	p.HeldShown = p.Shows[0].Current || show == "held"
+	p.HeldPages = pageOf(l, r, "held", len(held), heldRows)
+	held = held[p.HeldPages.From:p.HeldPages.To]
+	if !p.HeldShown {
+		held = nil
+	}
+	waiting, err := s.d.Credentialing.WaitingFor(r.Context(), actorOf(r), shown, concerned(subjects, shown, held))
+	if err != nil {
+		return fmt.Errorf("what waits for officers: %w", err)
+	}
+	names, err := s.namesOf(r.Context(), queuePeople(shown))
+	if err != nil {
+		return err
+	}
+	for i, q := range shown {
 		t := officerTask(q, names)
 		t.Waiting = waiting.Of[i]
 		p.Tasks = append(p.Tasks, t)
 	}
-	p.HeldShown = p.Shows[0].Current || show == "held"
 	if !p.HeldShown {
 		return nil
 	}
-	return s.fillHeld(r, p, waiting.Held)
+	list := waiting.Held[:0]
+	for _, h := range waiting.Held {
+		if slices.Contains(held, h.ID) {
+			list = append(list, h)
+		}
+	}
+	return s.fillHeld(r, p, list)
+}
+
+// So many rows does a page of the queue show, and of the bookings that are held.
+const (
+	queueRows = 50
+	heldRows  = 20
+)
+
+// heldBookings are the bookings that are set aside, by their time.
+func heldBookings(subjects []credentialing.Subject) (ids []string) {
+	var list []credentialing.Subject
+	seen := map[string]bool{}
+	for _, x := range subjects {
+		if x.Held && !seen[x.ID] {
+			seen[x.ID] = true
+			list = append(list, x)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b credentialing.Subject) int { return a.Ask.At.Compare(b.Ask.At) })
+	for _, x := range list {
+		ids = append(ids, x.ID)
+	}
+	return ids
+}
+
+// concerned are the subjects of the people whose tasks are shown, of all where a pack
+// is a task, and of some bookings.
+func concerned(subjects []credentialing.Subject, tasks []credentialing.QueueItem, held []string) []credentialing.Subject {
+	people, bookings := map[identity.PersonID]bool{}, map[string]bool{}
+	for _, t := range tasks {
+		if t.Pack != "" {
+			return subjects
+		}
+		people[t.Person] = true
+	}
+	for _, id := range held {
+		bookings[id] = true
+	}
+	var out []credentialing.Subject
+	for _, x := range subjects {
+		if people[x.Ask.Person] || bookings[x.ID] {
+			out = append(out, x)
+		}
+	}
+	return out
 }
 
 func (s *Server) fillHeld(r *http.Request, p *pages.OfficerPage, held []credentialing.Difference) error {

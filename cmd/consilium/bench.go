@@ -126,7 +126,7 @@ func runBench(ctx context.Context, e environment, args []string) error {
 }
 
 func benchCredentialing(ctx context.Context, e environment, bookings int) error {
-	a, clean, err := benchApp(ctx, e, false)
+	a, clean, err := benchApp(ctx, e, true)
 	if err != nil {
 		return err
 	}
@@ -142,6 +142,11 @@ func benchCredentialing(ctx context.Context, e environment, bookings int) error 
 		return err
 	}
 	list := []figure{evaluate}
+	queue, err := b.queue(ctx, benchCredentials)
+	if err != nil {
+		return err
+	}
+	list = append(list, queue...)
 	for _, m := range []struct {
 		what   string
 		target time.Duration

@@ -18,24 +18,17 @@ import (
 	"github.com/consilium-health/consilium/web/mail"
 )
 
-// TestReportedSuspensionReachesTheVisitAndThePeopleByItself books the demonstration's
-// main visit and reports a suspension. Nobody asks for anything more: the running
-// service sets the visit aside and writes to all concerned.
-func TestReportedSuspensionReachesTheVisitAndThePeopleByItself(t *testing.T) {
-	a, people := demonstration(t, dataDir(t))
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
+// mainVisit books the visit of the demonstration's main job, and the interpreter
+// promises to come: the patient hears of a visit, and of what becomes of it, then.
+func (s seeder) mainVisit(ctx context.Context, t *testing.T, otieno identity.Actor) scheduling.Appointment {
+	t.Helper()
+	a, people := s.a, s.cast
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	s := seeder{a: a, file: people.file, cast: people, actors: map[string]identity.Actor{}}
-	otieno, err := s.as(ctx, "otieno")
-	must(err)
-	wanjiru, err := s.as(ctx, "wanjiru")
-	must(err)
 	list, err := a.workspace.ListFor(ctx, otieno)
 	must(err)
 	id := list[0].ID
@@ -55,7 +48,6 @@ func TestReportedSuspensionReachesTheVisitAndThePeopleByItself(t *testing.T) {
 	visit, err := a.scheduling.Book(ctx, otieno, scheduling.BookRequest{Key: uuid.NewString(), Case: scheduling.CaseRef(id), Kind: scheduling.JointVideoVisit,
 		Specialist: tremblay, Start: found.Slots[0].Start})
 	must(err)
-	// The patient hears of a visit, and of what becomes of it, once it was promised.
 	aziz, err := s.as(ctx, "aziz")
 	must(err)
 	for _, seat := range visit.Seats {
@@ -64,7 +56,28 @@ func TestReportedSuspensionReachesTheVisitAndThePeopleByItself(t *testing.T) {
 			must(err)
 		}
 	}
+	return visit
+}
 
+// TestReportedSuspensionReachesTheVisitAndThePeopleByItself books the demonstration's
+// main visit and reports a suspension. Nobody asks for anything more: the running
+// service sets the visit aside and writes to all concerned.
+func TestReportedSuspensionReachesTheVisitAndThePeopleByItself(t *testing.T) {
+	a, people := demonstration(t, dataDir(t))
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := seeder{a: a, file: people.file, cast: people, actors: map[string]identity.Actor{}}
+	otieno, err := s.as(ctx, "otieno")
+	must(err)
+	wanjiru, err := s.as(ctx, "wanjiru")
+	must(err)
+	visit := s.mainVisit(ctx, t, otieno)
 	reported := time.Now()
 	_, err = a.credentialing.ReportStatus(ctx, wanjiru, credentialing.StatusReport{Credential: people.Credentials["DEMO-CA-0001"],
 		Status: credentialing.StatusSuspended, From: visit.StartAt.Add(-time.Hour), Source: "CPSO"})

@@ -34,6 +34,7 @@ func commands() []command {
 		{"serve", "", "starts the service, configured by the environment", runServe},
 		{"user", "add|invite --email ADDRESS [--name NAME --role ROLE --organization NAME --zone ZONE ...]", "adds a person beside a running service, prints the link for the first passkey", runUser},
 		{"evidence", "check | move | erase SHA256 --reason TEXT", "beside a running service: reads all evidence files through and names what is missing or altered; moves those still in the database into the file store; erases one whose time is over", runEvidence},
+		{"pack", "add FILE... [--from INSTANT] [--until INSTANT]", "beside a running service: checks packs of rules and puts them in force without a restart, where no confirmed ones stand; officers find them in their queue to confirm", runPack},
 		{"replay", "[--since DURATION] [--sample N] | acknowledge ID --reason TEXT", "beside a running service: evaluates past answers again and shows each that comes out otherwise, old and new answer and hash; notes why one does, until when no pack is published", runReplay},
 		{"migrate", "", "brings the database named by CONSILIUM_MIGRATE_URL to the schema of this binary", runMigrate},
 		{"mail-in", "", "reads one message from standard input, as a mail server hands it over, and keeps the answer of a calendar in it for the running service", runMailIn},

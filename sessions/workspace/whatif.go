@@ -16,12 +16,25 @@ import (
 // Subjects are the questions that the open cases of a clinic rest on: what an officer
 // must know before other rules come into force. It is for officers and jobs.
 func (s *Service) Subjects(ctx context.Context, actor identity.Actor, org identity.OrganizationID) ([]credentialing.Subject, error) {
+	return s.subjects(ctx, actor, org, `select id from clinical_case where organization_id = $1 and $2::timestamptz is not null`)
+}
+
+// RefusedSubjects are those of Subjects that may be refused now: of the cases against
+// whose people something stands, and of those that are due to be looked at again.
+func (s *Service) RefusedSubjects(ctx context.Context, actor identity.Actor, org identity.OrganizationID) ([]credentialing.Subject, error) {
+	return s.subjects(ctx, actor, org, `
+		select case_id from case_review where organization_id = $1 and held <> '[]'
+		union
+		select case_id from case_review where organization_id = $1 and next_change_at <= $2`)
+}
+
+func (s *Service) subjects(ctx context.Context, actor identity.Actor, org identity.OrganizationID, which string) ([]credentialing.Subject, error) {
 	if actor.Job == "" && !actor.Has(identity.RoleOfficer) {
 		return nil, ErrNotFound
 	}
 	var out []credentialing.Subject
 	err := s.db.Read(ctx, audit.Scope{Organization: string(org), Person: string(actor.Person)}, func(tx *audit.Tx) error {
-		rows, err := tx.Query(ctx, `select id from clinical_case where organization_id = $1`, string(org))
+		rows, err := tx.Query(ctx, which, string(org), tx.Now())
 		if err != nil {
 			return err
 		}
