@@ -2,7 +2,6 @@ package credentialing
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -183,20 +182,7 @@ func (s *Service) SpansFor(ctx context.Context, tx *audit.Tx, ask Ask, from, to 
 // Replay evaluates a stored determination again under the editions that decided it.
 // ErrReplayDiffers means that something is not what it was.
 func (s *Service) Replay(ctx context.Context, tx *audit.Tx, id DeterminationID) (Determination, error) {
-	d, err := selectDetermination(ctx, tx, id)
-	if err != nil {
-		return d, err
-	}
-	again, err := Replay(s.Rules(), d.Facts, d.Answer, d.Hash)
-	if errors.Is(err, ErrEditions) {
-		var rules *RuleSet
-		if rules, err = s.rulesOf(ctx, tx, d.Answer); err != nil {
-			return d, err
-		}
-		again, err = Replay(rules, d.Facts, d.Answer, d.Hash)
-	}
-	again.ID = id
-	return again, err
+	return replayer{s: s, sets: map[string]*RuleSet{}}.replay(ctx, tx, id)
 }
 
 // Stored returns a determination as it was kept, with its parts read from its
@@ -389,17 +375,4 @@ func (rs *RuleSet) qualified(held Credentials, pair [2]string, mode string, at t
 		return true, "", until
 	}
 	return false, reason, time.Time{}
-}
-
-// rulesOf compiles the editions that a recorded answer names.
-func (s *Service) rulesOf(ctx context.Context, tx *audit.Tx, answerJSON []byte) (*RuleSet, error) {
-	d := Determination{Answer: answerJSON, Facts: []byte("{}")}
-	if err := d.open(); err != nil {
-		return nil, err
-	}
-	files, err := loadEditions(ctx, tx, append(slices.Clone(d.Packs), d.ConditionsList))
-	if err != nil {
-		return nil, err
-	}
-	return NewRuleSet(files, s.zones)
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/consilium-health/consilium/credentialing/identity"
 )
 
-// maxAcknowledgement is the longest reason, in characters: a page of text.
-const maxAcknowledgement = 2000
+// MaxAcknowledgement is the longest reason, in characters: a page of text.
+const MaxAcknowledgement = 2000
 
 // ReplayDifference is a past answer that does not come out as it was recorded.
 type ReplayDifference struct {
@@ -26,8 +26,70 @@ type ReplayDifference struct {
 	// Recorded and Now are the decisions; Now is "" if nothing could be evaluated: the
 	// record does not fit its own hash, or its edition is gone.
 	Recorded, Now         Decision
-	RecordedHash, NowHash [sha256.Size]byte
-	FoundAt               time.Time // zero if it was found just now
+	RecordedHash, NowHash [sha256.Size]byte // equal: it comes out as recorded again
+	FoundAt               time.Time         // zero if it was found just now
+	// Of whom and what the answer was, and for when; of a difference that is listed.
+	Person   identity.PersonID
+	Activity Activity
+	At       time.Time
+	Given    time.Time // when the answer was given
+	// What was written down about it; zero while nobody has.
+	Acknowledged   time.Time
+	AcknowledgedBy identity.PersonID // "": the operator, by a command
+	Reason         string
+}
+
+// ReplayRun is one time past answers were looked at again.
+type ReplayRun struct {
+	By                           identity.PersonID // "": the job of the night, or the operator by a command
+	At, Since                    time.Time
+	Sample                       int // older answers that were to be drawn by chance
+	Replayed, Differing, LeftOut int
+}
+
+// ReplayRecord is how far past answers have been looked at again.
+type ReplayRecord struct {
+	Runs []ReplayRun // the last 20, newest first
+	// Open are the differences that nobody has acknowledged, by when they were found, at
+	// most 100, each evaluated again just now. Closed are the last 100 acknowledged.
+	Open, Closed []ReplayDifference
+}
+
+// Replays tells officers which past answers were looked at again, what differs and what
+// was written down about it.
+func (s *Service) Replays(ctx context.Context, actor identity.Actor) (r ReplayRecord, err error) {
+	if !officer(actor) {
+		return r, ErrForbidden
+	}
+	err = s.db.Read(ctx, actor.Scope(), func(tx *audit.Tx) error {
+		if r.Runs, err = selectReplayRuns(ctx, tx, 20); err != nil {
+			return err
+		}
+		if r.Closed, err = selectAcknowledged(ctx, tx, 100); err != nil {
+			return err
+		}
+		if r.Open, err = selectUnexplained(ctx, tx, 100); err != nil {
+			return err
+		}
+		again := replayer{s: s, sets: map[string]*RuleSet{}}
+		for i := range r.Open {
+			d := &r.Open[i]
+			now, differs := again.replay(ctx, tx, d.ID)
+			if differs != nil && !errors.Is(differs, ErrReplayDiffers) && !errors.Is(differs, ErrNotFound) {
+				return differs
+			}
+			fresh, err := differenceOf(ctx, tx, d.ID, now, differs)
+			if err != nil {
+				return err
+			}
+			d.Recorded, d.Now, d.RecordedHash, d.NowHash = fresh.Recorded, fresh.Now, fresh.RecordedHash, fresh.NowHash
+			if differs == nil {
+				d.Now, d.NowHash = now.Decision, now.Hash
+			}
+		}
+		return nil
+	})
+	return r, err
 }
 
 // differenceOf compares what is recorded with what came out.
@@ -73,7 +135,7 @@ func (s *Service) AcknowledgeReplay(ctx context.Context, actor identity.Actor, i
 		return ErrForbidden
 	}
 	reason = strings.TrimSpace(reason)
-	if reason == "" || !utf8.ValidString(reason) || utf8.RuneCountInString(reason) > maxAcknowledgement {
+	if reason == "" || !utf8.ValidString(reason) || utf8.RuneCountInString(reason) > MaxAcknowledgement {
 		return &Invalid{"reason"}
 	}
 	return s.db.Write(ctx, actor.Scope(), func(tx *audit.Tx) error {
@@ -106,26 +168,75 @@ func replaysExplained(ctx context.Context, tx *audit.Tx) error {
 	return fmt.Errorf("determination %s: %w", open[0].ID, ErrReplayDiffers)
 }
 
+const differenceSQL = `
+	select x.determination_id::text, x.fault, x.found_at, d.decision, d.hash, d.person_id, d.activity, d.at, d.decided_at,
+		k.acknowledged_at, k.person_id, coalesce(k.reason, '')
+	from replay_difference x
+	join determination d on d.id = x.determination_id
+	left join replay_acknowledgement k on k.determination_id = x.determination_id`
+
+func scanDifference(row pgx.CollectableRow) (ReplayDifference, error) {
+	var d ReplayDifference
+	var hash []byte
+	var done *time.Time
+	var by *string
+	err := row.Scan(&d.ID, &d.Fault, &d.FoundAt, &d.Recorded, &hash, &d.Person, &d.Activity, &d.At, &d.Given, &done, &by, &d.Reason)
+	d.FoundAt, d.At, d.Given, d.Acknowledged, d.AcknowledgedBy = d.FoundAt.UTC(), d.At.UTC(), d.Given.UTC(), orZero(done), identity.PersonID(text(by))
+	copy(d.RecordedHash[:], hash)
+	return d, err
+}
+
 func selectUnexplained(ctx context.Context, tx *audit.Tx, most int) ([]ReplayDifference, error) {
-	rows, err := tx.Query(ctx, `
-		select x.determination_id::text, x.fault, x.found_at, d.decision, d.hash
-		from replay_difference x
-		join determination d on d.id = x.determination_id
-		where not exists (select from replay_acknowledgement k where k.determination_id = x.determination_id)
+	rows, err := tx.Query(ctx, differenceSQL+`
+		where k.determination_id is null
 		order by x.found_at, x.determination_id
 		limit @most`, pgx.StrictNamedArgs{"most": most})
 	if err != nil {
 		return nil, mapped("list differences", err)
 	}
-	out, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (ReplayDifference, error) {
-		var d ReplayDifference
-		var hash []byte
-		err := row.Scan(&d.ID, &d.Fault, &d.FoundAt, &d.Recorded, &hash)
-		d.FoundAt = d.FoundAt.UTC()
-		copy(d.RecordedHash[:], hash)
-		return d, err
-	})
+	out, err := pgx.CollectRows(rows, scanDifference)
 	return out, mapped("list differences", err)
+}
+
+// selectAcknowledged lists the differences of which somebody wrote, the last first.
+func selectAcknowledged(ctx context.Context, tx *audit.Tx, most int) ([]ReplayDifference, error) {
+	rows, err := tx.Query(ctx, differenceSQL+`
+		where k.determination_id is not null
+		order by k.acknowledged_at desc, x.determination_id desc
+		limit @most`, pgx.StrictNamedArgs{"most": most})
+	if err != nil {
+		return nil, mapped("list acknowledged differences", err)
+	}
+	out, err := pgx.CollectRows(rows, scanDifference)
+	return out, mapped("list acknowledged differences", err)
+}
+
+func selectReplayRuns(ctx context.Context, tx *audit.Tx, most int) ([]ReplayRun, error) {
+	rows, err := tx.Query(ctx, `
+		select person_id, ran_at, since, sample, replayed, differing, left_out
+		from replay_run
+		order by ran_at desc, id desc -- replay_run_last
+		limit @most`, pgx.StrictNamedArgs{"most": most})
+	if err != nil {
+		return nil, mapped("list runs", err)
+	}
+	out, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (ReplayRun, error) {
+		var r ReplayRun
+		var by *string
+		err := row.Scan(&by, &r.At, &r.Since, &r.Sample, &r.Replayed, &r.Differing, &r.LeftOut)
+		r.By, r.At, r.Since = identity.PersonID(text(by)), r.At.UTC(), r.Since.UTC()
+		return r, err
+	})
+	return out, mapped("list runs", err)
+}
+
+func insertReplayRun(ctx context.Context, tx *audit.Tx, r ReplayRun) error {
+	_, err := tx.Exec(ctx, `
+		insert into replay_run (id, person_id, ran_at, since, sample, replayed, differing, left_out)
+		values (@id, @by, @at, @since, @sample, @replayed, @differing, @left)`,
+		pgx.StrictNamedArgs{"id": newID(), "by": null(r.By), "at": r.At, "since": r.Since, "sample": r.Sample, "replayed": r.Replayed,
+			"differing": r.Differing, "left": r.LeftOut})
+	return mapped("note a run", err)
 }
 
 // findDifference tells whether a difference was found, and whether it is acknowledged.
@@ -136,13 +247,14 @@ func findDifference(ctx context.Context, tx *audit.Tx, id DeterminationID) (know
 	return known, done, mapped("find difference", err)
 }
 
-func insertDifference(ctx context.Context, tx *audit.Tx, d ReplayDifference) error {
-	_, err := tx.Exec(ctx, `
+// insertDifference tells whether the difference was not known before.
+func insertDifference(ctx context.Context, tx *audit.Tx, d ReplayDifference) (bool, error) {
+	tag, err := tx.Exec(ctx, `
 		insert into replay_difference (determination_id, fault, found_at)
 		values (@id, @fault, @now)
 		on conflict on constraint replay_difference_pkey do nothing`,
 		pgx.StrictNamedArgs{"id": string(d.ID), "fault": d.Fault, "now": tx.Now()})
-	return mapped("note a difference", err)
+	return tag.RowsAffected() > 0, mapped("note a difference", err)
 }
 
 func insertAcknowledgement(ctx context.Context, tx *audit.Tx, id DeterminationID, by identity.PersonID, reason string) error {

@@ -30,6 +30,7 @@ import (
 type clinic struct {
 	house
 	t          *testing.T
+	pg         *pgtest.DB
 	db         *audit.DB
 	scheduling *scheduling.Service
 	cred       *credentialing.Service
@@ -65,7 +66,8 @@ func openClinic(t *testing.T) clinic {
 			t.Fatal(err)
 		}
 	}
-	db := audit.New(audit.Config{Pool: pgtest.New(t).Pool})
+	pg := pgtest.New(t)
+	db := audit.New(audit.Config{Pool: pg.Pool})
 	ids, err := identity.New(identity.Config{DB: db, RPID: "localhost", RPName: "Consilium", Origins: []string{origin}, Demo: true})
 	must(err)
 	now := time.Now()
@@ -82,7 +84,7 @@ func openClinic(t *testing.T) clinic {
 	must(err)
 	times, err := scheduling.New(scheduling.Config{DB: db, Identity: ids, Credentialing: cred, Cases: cases, Origin: origin})
 	must(err)
-	c := clinic{t: t, db: db, scheduling: times, cred: cred, cases: cases, licenses: map[string]credentialing.CredentialID{}, organs: map[string]identity.OrganizationID{},
+	c := clinic{t: t, pg: pg, db: db, scheduling: times, cred: cred, cases: cases, licenses: map[string]credentialing.CredentialID{}, organs: map[string]identity.OrganizationID{},
 		house: house{identity: ids, outbox: mail.NewOutbox(db), people: map[string]identity.PersonID{}, token: map[string]string{}}}
 	seed := identity.System("seed", "")
 	for key, o := range map[string]identity.Organization{

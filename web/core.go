@@ -32,6 +32,7 @@ var flashable = map[i18n.ID]bool{
 	i18n.CaseOpinionSaved: true, i18n.CalendarRevoked: true, i18n.ZonesDone: true, i18n.ZonesLeft: true,
 	i18n.ArrangeHoldReleased: true, i18n.ArrangeHoldDone: true, i18n.ArrangeMissedDone: true,
 	i18n.ArrangeWaitingDoneAdded: true, i18n.ArrangeWaitingDonePassed: true, i18n.ArrangeWaitingDoneStopped: true,
+	i18n.ReplayFlashRan: true, i18n.ReplayFlashAcknowledged: true,
 	i18n.OwnPlaceDone: true, i18n.UploadFlashArrived: true, i18n.UploadFlashAsked: true, i18n.UploadFlashRevoked: true,
 	i18n.MoveDone: true, i18n.MoveDonePending: true, i18n.PresenceDoneOffered: true, i18n.PresenceDoneMoved: true, i18n.PresenceDoneCanceled: true,
 }

@@ -176,6 +176,11 @@ func (s *Server) showPack(w http.ResponseWriter, r *http.Request, status int, f 
 	ids := []identity.PersonID{d.DraftedBy, d.PublishedBy}
 	var report credentialing.Report
 	if !d.Published() {
+		open, err := s.d.Credentialing.UnexplainedReplays(r.Context(), actor)
+		if err != nil {
+			return fmt.Errorf("past answers that differ: %w", err)
+		}
+		p.ReplayOpen = len(open) > 0
 		subjects, err := s.subjects(r.Context(), actor)
 		if err != nil {
 			return fmt.Errorf("what an edition changes: %w", err)

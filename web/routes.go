@@ -43,6 +43,7 @@ func (s *Server) routes() []route {
 		s.uploadRoutes(),
 		s.ownPlaceRoutes(),
 		s.recordRoutes(),
+		s.replayRoutes(),
 		s.fhirRoutes(),
 	)
 }

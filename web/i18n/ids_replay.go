@@ -1,6 +1,36 @@
 package i18n
 
-// Messages of the replay area: past answers that do not come out as they were recorded.
+// Messages of the replay area: past answers, looked at again.
 const (
-	ReplayErrorOpen ID = "replay.error.open"
+	ReplayErrorOpen         ID = "replay.error.open"
+	ReplayTitle             ID = "replay.title"
+	ReplayExplain           ID = "replay.explain"
+	ReplayPeriod            ID = "replay.period"
+	ReplaySample            ID = "replay.sample"
+	ReplaySampleHint        ID = "replay.sample_hint"
+	ReplayRun               ID = "replay.run"
+	ReplayFlashRan          ID = "replay.flash.ran"
+	ReplayOpen              ID = "replay.open"
+	ReplayOpenNone          ID = "replay.open_none"
+	ReplayStops             ID = "replay.stops"
+	ReplayFound             ID = "replay.found"
+	ReplayRecorded          ID = "replay.recorded"
+	ReplayNow               ID = "replay.now"
+	ReplayCannot            ID = "replay.cannot"
+	ReplaySame              ID = "replay.same"
+	ReplayReason            ID = "replay.reason"
+	ReplayReasonHint        ID = "replay.reason_hint"
+	ReplayAcknowledge       ID = "replay.acknowledge"
+	ReplayFlashAcknowledged ID = "replay.flash.acknowledged"
+	ReplayClosed            ID = "replay.closed"
+	ReplayWritten           ID = "replay.written"
+	ReplayOperator          ID = "replay.operator"
+	ReplayRuns              ID = "replay.runs"
+	ReplayRunsNone          ID = "replay.runs_none"
+	ReplayColWhen           ID = "replay.col.when"
+	ReplayColBy             ID = "replay.col.by"
+	ReplayColSince          ID = "replay.col.since"
+	ReplayColLooked         ID = "replay.col.looked"
+	ReplayColDiffer         ID = "replay.col.differ"
+	ReplayColLeft           ID = "replay.col.left"
 )
