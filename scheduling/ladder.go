@@ -187,7 +187,7 @@ func (s *Service) helpersFor(ctx context.Context, tx *audit.Tx, a Appointment, p
 	for i, c := range ranked {
 		ids[i] = c.ID
 	}
-	known, err := readTimes(ctx, tx, ids, ids[0], a.StartAt, a.End())
+	known, err := readTimes(ctx, tx, ids, ids[0], a.StartAt, a.End(), a.Duration)
 	if err != nil {
 		return nil, err
 	}
@@ -227,7 +227,7 @@ func (s *Service) seatOn(ctx context.Context, tx *audit.Tx, a *Appointment, chai
 	if _, _, err := takenLocked(ctx, tx, one, a.StartAt, a.End()); err != nil { // nobody else seats them until the end
 		return Assignment{}, false, err
 	}
-	known, err := readTimes(ctx, tx, one, person, a.StartAt, a.End())
+	known, err := readTimes(ctx, tx, one, person, a.StartAt, a.End(), a.Duration)
 	if err != nil {
 		return Assignment{}, false, err
 	}

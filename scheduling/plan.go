@@ -57,7 +57,9 @@ type plan struct {
 	unqualified []Unqualified
 	spans       map[identity.PersonID][]credentialing.Span // clinicians
 	rest        RestRules
-	own         *Range // when the visit that is planned anew is, without buffers
+	by          identity.Actor // who plans
+	full        []Range        // windows of the specialist's presence into which no more is placed
+	own         *Range         // when the visit that is planned anew is, without buffers
 	finder      *Finder
 	files       *credentialing.Files // what is on file of the clinicians; nil if each is asked for
 }
@@ -133,7 +135,7 @@ func (s *Service) plan(ctx context.Context, tx *audit.Tx, actor identity.Actor, 
 	if facts.LocalPhysician == "" {
 		return nil, fmt.Errorf("%w: the case has no local physician", ErrInvalidRequest)
 	}
-	p := &plan{planned: w, visit: v, facts: facts, now: tx.Now(), roles: map[identity.PersonID]Role{}, zones: map[identity.PersonID]string{},
+	p := &plan{planned: w, by: actor, visit: v, facts: facts, now: tx.Now(), roles: map[identity.PersonID]Role{}, zones: map[identity.PersonID]string{},
 		spans: map[identity.PersonID][]credentialing.Span{}, finder: s.finder}
 	if err := s.gather(ctx, tx, p, candidates); err != nil {
 		return nil, err
@@ -172,7 +174,7 @@ func (s *Service) gather(ctx context.Context, tx *audit.Tx, p *plan, candidates 
 	if seated, err = s.readInterpreters(ctx, tx, p, candidates, seated); err != nil {
 		return err
 	}
-	known, err := readTimes(ctx, tx, seated, p.specialist, p.from, p.to)
+	known, err := readTimes(ctx, tx, seated, p.specialist, p.from, p.to, p.duration)
 	if err != nil {
 		return err
 	}
@@ -201,7 +203,8 @@ func (s *Service) gather(ctx context.Context, tx *audit.Tx, p *plan, candidates 
 			one.Permitted = permitted(p.spans[id])
 		}
 		if p.roles[id] == RoleSpecialist {
-			one.Presence, taken[id] = known.here, append(taken[id], known.elsewhere...)
+			one.Presence, p.full = p.places(known.here)
+			taken[id] = slices.Concat(taken[id], known.elsewhere, p.full)
 		}
 		one.Rest = p.rested(id, p.roles[id], known.sits[id])
 		p.parties = append(p.parties, p.fill(one, taken[id]))

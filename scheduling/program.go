@@ -36,6 +36,7 @@ const (
 	WindowOpen     WindowState = "open"
 	WindowMoved    WindowState = "moved"
 	WindowCanceled WindowState = "canceled"
+	WindowReleased WindowState = "released" // it stayed empty
 )
 
 // WindowEvent is what moves a window from state to state.
@@ -43,8 +44,9 @@ type WindowEvent string
 
 // The events of a window.
 const (
-	WindowMove   WindowEvent = "move"
-	WindowCancel WindowEvent = "cancel"
+	WindowMove    WindowEvent = "move"
+	WindowCancel  WindowEvent = "cancel"
+	WindowRelease WindowEvent = "release"
 )
 
 // Next is the state after an event; false means that the event has no place there.
@@ -57,9 +59,14 @@ func (s WindowState) Next(ev WindowEvent) (WindowState, bool) {
 		return WindowMoved, true
 	case WindowCancel:
 		return WindowCanceled, true
+	case WindowRelease:
+		return WindowReleased, true
 	}
 	return s, false
 }
+
+// On tells whether the specialist is there in a window.
+func (s WindowState) On() bool { return s == WindowOpen || s == WindowMoved }
 
 // Presence is a specialist's promise to be there for a clinic, week by week or month
 // by month. Its windows are hours in which the clinic books; a window seats nobody by
@@ -75,6 +82,7 @@ type Presence struct {
 	Sequence     int    // of the series in the calendar file
 	Version      int
 	CreatedAt    time.Time
+	Program      Program
 	Windows      []Window // by the time of the rule
 }
 
@@ -87,7 +95,8 @@ type Window struct {
 	StartLocal Wall
 	Start, End time.Time
 	State      WindowState
-	Sequence   int // in the calendar file, of a moved one
+	Sequence   int               // in the calendar file, of a moved one
+	Person     identity.PersonID // who is there: the specialist, or who stands in
 }
 
 // Window finds the window of an occurrence.
@@ -120,6 +129,9 @@ type OfferRequest struct {
 	// Zone, which keeps them when clocks change.
 	Rule Rule
 	Zone string
+	// Open: the presence has no last date. Windows are kept ahead for a year, at most 26,
+	// and more are added as time passes; Rule.Until is nil.
+	Open bool
 	// Skip are dates of the rule to leave out.
 	Skip []Date
 }
@@ -147,9 +159,18 @@ const (
 	TakenByPresence ConflictCause = "presence" // another window of the specialist's
 )
 
+// Occurrences are the times that are asked for, skipped ones included; of a presence
+// without a last date those of the horizon.
+func (r OfferRequest) Occurrences(now time.Time) ([]Occurrence, error) {
+	if r.Open {
+		return materialize(r.Rule, r.Zone, true, now)
+	}
+	return Occurrences(r.Rule, r.Zone)
+}
+
 // occurrences are those of the request that are not skipped.
-func (r OfferRequest) occurrences() ([]Occurrence, error) {
-	list, err := Occurrences(r.Rule, r.Zone)
+func (r OfferRequest) occurrences(now time.Time) ([]Occurrence, error) {
+	list, err := r.Occurrences(now)
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +192,10 @@ func (s *Service) Offer(ctx context.Context, actor identity.Actor, req OfferRequ
 	if !known(req.Clinic) {
 		return Presence{}, ErrNotFound
 	}
-	list, err := req.occurrences()
+	if req.Open {
+		req.Rule.Until = nil
+	}
+	list, err := req.occurrences(s.db.Now())
 	if err != nil {
 		return Presence{}, err
 	}
@@ -189,9 +213,9 @@ func (s *Service) Offer(ctx context.Context, actor identity.Actor, req OfferRequ
 			return err
 		}
 		out = Presence{ID: PresenceID(id), Organization: req.Clinic, Person: actor.Person, Rule: req.Rule, AnchorZone: req.Zone, Duration: req.Rule.seriesDuration(),
-			UID: ical.UID(id, s.host), Version: 1, CreatedAt: now}
+			UID: ical.UID(id, s.host), Version: 1, CreatedAt: now, Program: DefaultProgram}
 		for _, o := range list {
-			out.Windows = append(out.Windows, Window{Occurrence: o.Local, StartLocal: o.Local, Start: o.Start, End: o.End, State: WindowOpen})
+			out.Windows = append(out.Windows, Window{Occurrence: o.Local, StartLocal: o.Local, Start: o.Start, End: o.End, State: WindowOpen, Person: actor.Person})
 		}
 		// The clinic's rows: its people work with them.
 		if err := audit.Enter(ctx, tx, audit.Scope{Organization: string(req.Clinic), Person: string(actor.Person)}); err != nil {
@@ -287,7 +311,8 @@ func (s *Service) Presences(ctx context.Context, actor identity.Actor) ([]Presen
 }
 
 func mayKnow(actor identity.Actor, p Presence) bool {
-	return actor.Person == p.Person && !actor.Guest() || arranges(actor, p.Organization)
+	return !actor.Guest() && actor.Person != "" && (actor.Person == p.Person || slices.ContainsFunc(p.Windows, func(w Window) bool { return w.Person == actor.Person })) ||
+		arranges(actor, p.Organization)
 }
 
 // Presence reads one presence: for its specialist and for those who arrange for its
@@ -350,11 +375,11 @@ func (s *Service) MoveWindow(ctx context.Context, actor identity.Actor, req Wind
 		case start.After(tx.Now().Add(seriesHorizon)):
 			return ErrSeriesEnd
 		}
-		taken, err := busy(ctx, tx, []identity.PersonID{p.Person}, next.Start, next.End)
+		taken, err := busy(ctx, tx, []identity.PersonID{w.Person}, next.Start, next.End)
 		if err != nil {
 			return err
 		}
-		if len(taken[p.Person]) > 0 {
+		if len(taken[w.Person]) > 0 {
 			return ErrSlotTaken
 		}
 		w.StartLocal, w.Start, w.End = to, next.Start, next.End
@@ -388,11 +413,11 @@ func (s *Service) changeWindow(ctx context.Context, actor identity.Actor, req Wi
 		if !w.Start.After(tx.Now()) {
 			return ErrPast
 		}
-		taken, err := busy(ctx, tx, []identity.PersonID{p.Person}, w.Start, w.End)
+		taken, err := busy(ctx, tx, []identity.PersonID{w.Person}, w.Start, w.End)
 		if err != nil {
 			return err
 		}
-		if len(taken[p.Person]) > 0 {
+		if len(taken[w.Person]) > 0 {
 			return ErrWindowUsed
 		}
 		was := w
@@ -401,11 +426,7 @@ func (s *Service) changeWindow(ctx context.Context, actor identity.Actor, req Wi
 		}
 		// A moved occurrence is a component of its own in the calendar file; taking one
 		// out changes the series itself.
-		next := p.Sequence
-		for _, o := range p.Windows {
-			next = max(next, o.Sequence)
-		}
-		next++
+		next := p.next()
 		w.State = to
 		if ev == WindowMove {
 			w.Sequence = next
@@ -424,6 +445,9 @@ func (s *Service) changeWindow(ctx context.Context, actor identity.Actor, req Wi
 			return err
 		}
 		e.Tell = append(e.Tell, string(p.Person))
+		if w.Person != p.Person {
+			e.Tell = append(e.Tell, string(w.Person))
+		}
 		tx.Append(e)
 		return nil
 	})

@@ -37,23 +37,26 @@ func insertPresence(ctx context.Context, tx *audit.Tx, p Presence) error {
 func insertWindows(ctx context.Context, tx *audit.Tx, p Presence) (map[Wall]bool, error) {
 	n := len(p.Windows)
 	id, local, from, to := make([]string, n), make([]time.Time, n), make([]time.Time, n), make([]time.Time, n)
+	begins, state, person := make([]time.Time, n), make([]string, n), make([]string, n)
 	for i, w := range p.Windows {
 		one, err := newID()
 		if err != nil {
 			return nil, err
 		}
 		id[i], local[i], from[i], to[i] = one, w.Occurrence.asUTC(), w.Start, w.End
+		begins[i], state[i], person[i] = w.StartLocal.asUTC(), string(w.State), string(w.Person)
 	}
 	rows, err := tx.Query(ctx, `
 		insert into presence_window (id, organization_id, presence_id, person_id, occurrence_local, start_local, during, tzdata_version,
 			ical_sequence, state, changed_at)
-		select w.id, @organization, @presence, @person, w.local, w.local, tstzrange(w.starts, w.ends), @tzdata, 0, 'open', @now
-		from unnest(@id::uuid[], @local::timestamp[], @starts::timestamptz[], @ends::timestamptz[]) as w(id, local, starts, ends)
+		select w.id, @organization, @presence, w.person, w.local, w.begins, tstzrange(w.starts, w.ends), @tzdata, 0, w.state, @now
+		from unnest(@id::uuid[], @local::timestamp[], @starts::timestamptz[], @ends::timestamptz[], @begins::timestamp[], @state::text[], @person::uuid[])
+			as w(id, local, starts, ends, begins, state, person)
 		order by w.starts
 		on conflict on constraint presence_no_overlap do nothing
 		returning occurrence_local`,
-		pgx.StrictNamedArgs{"organization": string(p.Organization), "presence": string(p.ID), "person": string(p.Person), "tzdata": ZoneVersion(),
-			"now": tx.Now(), "id": id, "local": local, "starts": from, "ends": to})
+		pgx.StrictNamedArgs{"organization": string(p.Organization), "presence": string(p.ID), "tzdata": ZoneVersion(),
+			"now": tx.Now(), "id": id, "local": local, "starts": from, "ends": to, "begins": begins, "state": state, "person": person})
 	if err != nil {
 		return nil, fmt.Errorf("insert windows: %w", err)
 	}
@@ -73,7 +76,8 @@ func insertWindows(ctx context.Context, tx *audit.Tx, p Presence) (map[Wall]bool
 func presencesWhere(ctx context.Context, tx *audit.Tx, where string, id PresenceID) ([]Presence, error) {
 	args := pgx.NamedArgs{"id": null(id)}
 	rows, err := tx.Query(ctx, `
-		select id::text, organization_id::text, person_id::text, rule, anchor_zone, duration, ical_uid, ical_sequence, version, created_at
+		select id::text, organization_id::text, person_id::text, rule, anchor_zone, duration, ical_uid, ical_sequence, version, created_at,
+			capacity_cases, capacity_minutes, intake_hours, intake_by, unfilled, substitutes::text[]
 		from presence
 		where `+where, args)
 	if err != nil {
@@ -81,7 +85,8 @@ func presencesWhere(ctx context.Context, tx *audit.Tx, where string, id Presence
 	}
 	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p Presence, err error) {
 		var rule []byte
-		if err := row.Scan(&p.ID, &p.Organization, &p.Person, &rule, &p.AnchorZone, &p.Duration, &p.UID, &p.Sequence, &p.Version, &p.CreatedAt); err != nil {
+		if err := row.Scan(&p.ID, &p.Organization, &p.Person, &rule, &p.AnchorZone, &p.Duration, &p.UID, &p.Sequence, &p.Version, &p.CreatedAt,
+			&p.Program.Cases, &p.Program.Minutes, &p.Program.IntakeHours, &p.Program.Intake, &p.Program.Unfilled, &p.Program.Substitutes); err != nil {
 			return p, err
 		}
 		p.CreatedAt = p.CreatedAt.UTC()
@@ -96,7 +101,7 @@ func presencesWhere(ctx context.Context, tx *audit.Tx, where string, id Presence
 		at[p.ID], ids[i] = i, string(p.ID)
 	}
 	rows, err = tx.Query(ctx, `
-		select presence_id::text, occurrence_local, start_local, lower(during), upper(during), state, ical_sequence
+		select presence_id::text, occurrence_local, start_local, lower(during), upper(during), state, ical_sequence, person_id::text
 		from presence_window
 		where presence_id = any($1::uuid[])
 		order by presence_id, occurrence_local`, ids)
@@ -106,7 +111,7 @@ func presencesWhere(ctx context.Context, tx *audit.Tx, where string, id Presence
 	var of PresenceID
 	var w Window
 	var occurrence, local time.Time
-	if _, err := pgx.ForEachRow(rows, []any{&of, &occurrence, &local, &w.Start, &w.End, &w.State, &w.Sequence}, func() error {
+	if _, err := pgx.ForEachRow(rows, []any{&of, &occurrence, &local, &w.Start, &w.End, &w.State, &w.Sequence, &w.Person}, func() error {
 		one := w
 		one.Occurrence, one.StartLocal, one.Start, one.End = WallAt(time.UTC, occurrence), WallAt(time.UTC, local), w.Start.UTC(), w.End.UTC()
 		list[at[of]].Windows = append(list[at[of]].Windows, one)
@@ -122,10 +127,10 @@ func saveWindow(ctx context.Context, tx *audit.Tx, p Presence, w Window) error {
 	_, err := tx.Exec(ctx, `
 		update presence_window
 		set start_local = @local, during = tstzrange(@starts::timestamptz, @ends::timestamptz), tzdata_version = @tzdata, ical_sequence = @sequence,
-			state = @state, changed_at = @now
+			state = @state, person_id = @person, changed_at = @now
 		where organization_id = @organization and presence_id = @presence and occurrence_local = @occurrence`,
 		pgx.StrictNamedArgs{"local": w.StartLocal.asUTC(), "starts": w.Start, "ends": w.End, "tzdata": ZoneVersion(), "sequence": w.Sequence,
-			"state": string(w.State), "now": tx.Now(), "organization": string(p.Organization), "presence": string(p.ID), "occurrence": w.Occurrence.asUTC()})
+			"state": string(w.State), "person": string(w.Person), "now": tx.Now(), "organization": string(p.Organization), "presence": string(p.ID), "occurrence": w.Occurrence.asUTC()})
 	if pg := (*pgconn.PgError)(nil); errors.As(err, &pg) && pg.ConstraintName == "presence_no_overlap" {
 		return ErrSlotTaken
 	}
@@ -144,18 +149,26 @@ func saveWindow(ctx context.Context, tx *audit.Tx, p Presence, w Window) error {
 // presenceOf reads when a specialist is there for the scope's clinic, and when promised
 // to another. Index of presence_no_overlap.
 const presenceSQL = `
-	select from_unix, to_unix, here
-	from presence_windows($1::uuid[], tstzrange($2, $3), $4)`
+	select from_unix, to_unix, here, free, intake_by
+	from presence_windows($1::uuid[], tstzrange($2, $3), $4, $5, $6)`
 
-func scanPresence(rows pgx.Rows) (here, elsewhere []Range, err error) {
+// place is a window of a presence for the scope's clinic.
+type place struct {
+	Range
+	free bool   // another visit fits in, and may be placed still
+	by   Intake // who may place it
+}
+
+func scanPresence(rows pgx.Rows) (here []place, elsewhere []Range, err error) {
 	var a, b int64
 	var ours bool
-	_, err = pgx.ForEachRow(rows, []any{&a, &b, &ours}, func() error {
-		r := Range{time.Unix(a, 0).UTC(), time.Unix(b, 0).UTC()}
+	var p place
+	_, err = pgx.ForEachRow(rows, []any{&a, &b, &ours, &p.free, &p.by}, func() error {
+		p.Range = Range{time.Unix(a, 0).UTC(), time.Unix(b, 0).UTC()}
 		if ours {
-			here = append(here, r)
+			here = append(here, p)
 		} else {
-			elsewhere = append(elsewhere, r)
+			elsewhere = append(elsewhere, p.Range)
 		}
 		return nil
 	})

@@ -254,7 +254,7 @@ func (s *Service) Letter(ctx context.Context, actor identity.Actor, id PresenceI
 		out = PresenceLetter{Presence: p, Person: one, Zone: s.zoneOf(one), Link: s.origin + "/presence/" + string(p.ID), host: s.host}
 		now := tx.Now()
 		for _, w := range p.Windows {
-			if w.Occurrence.String() == occurrence || occurrence == "" && w.State != WindowCanceled && w.End.After(now) && out.Window.Start.IsZero() {
+			if w.Occurrence.String() == occurrence || occurrence == "" && w.State.On() && w.End.After(now) && out.Window.Start.IsZero() {
 				out.Window = w
 			}
 		}
@@ -276,7 +276,11 @@ func (l PresenceLetter) Calendar(summary, description, language string, stamp ti
 	if err != nil {
 		return nil, "", err
 	}
-	rule, err := Occurrences(p.Rule, p.AnchorZone)
+	dates := p.Rule
+	if last := p.Windows[len(p.Windows)-1].Occurrence.Date; dates.Until == nil {
+		dates.Until = &last // more will follow
+	}
+	rule, err := Occurrences(dates, p.AnchorZone)
 	if err != nil {
 		return nil, "", err
 	}
@@ -285,9 +289,13 @@ func (l PresenceLetter) Calendar(summary, description, language string, stamp ti
 			Summary: summary, Description: description, URL: l.Link, Language: language,
 			Organizer: ical.Attendee{Name: "Consilium", Email: "no-reply@" + mailHost(l.host)},
 			Attendees: []ical.Attendee{{Name: l.Person.Name, Email: l.Person.Email, Response: ical.Accepted}}}}
+	if !slices.ContainsFunc(p.Windows, func(w Window) bool { return w.State != WindowCanceled }) {
+		in.Method, rule = ical.Cancel, rule[:1]
+	}
 	for _, o := range rule {
 		switch w, ok := p.Window(o.Local); {
-		case !ok || w.State == WindowCanceled:
+		case in.Method == ical.Cancel:
+		case !ok || !w.State.On():
 			in.Exdates = append(in.Exdates, o.Start)
 		case w.State == WindowMoved:
 			in.Moved = append(in.Moved, ical.MovedOccurrence{Of: o.Start, Sequence: w.Sequence, Start: w.Start, Duration: w.End.Sub(w.Start)})

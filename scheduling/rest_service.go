@@ -128,6 +128,9 @@ func (p *plan) setAside(start time.Time) ([]Overridden, error) {
 // looks once more whether its limits of rest are kept: visits that were booked since
 // the plan was made count. exempt are people whose limits were set aside.
 func (s *Service) keepRest(ctx context.Context, tx *audit.Tx, p *plan, start time.Time, crew []chair, exempt []Overridden) error {
+	if err := s.keepPlace(ctx, tx, p, start); err != nil {
+		return err
+	}
 	if p.rest.none() {
 		return nil // one visit can break nothing of another; seats are kept apart by their constraint
 	}

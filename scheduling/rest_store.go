@@ -20,12 +20,14 @@ type times struct {
 	sits  map[identity.PersonID][]Sit
 	rest  RestRules
 	// presence of the specialist: for the scope's clinic, and promised to another
-	here, elsewhere []Range
+	here      []place
+	elsewhere []Range
 }
 
 // readTimes reads them in one round trip: what is taken within the range, wider by the
-// margin of rest, and the presence of the specialist within it.
-func readTimes(ctx context.Context, tx *audit.Tx, people []identity.PersonID, specialist identity.PersonID, from, to time.Time) (times, error) {
+// margin of rest, and the presence of the specialist within it, with what a visit of the
+// duration finds there.
+func readTimes(ctx context.Context, tx *audit.Tx, people []identity.PersonID, specialist identity.PersonID, from, to time.Time, duration time.Duration) (times, error) {
 	out := times{hours: make(map[identity.PersonID]Availability, len(people)), busy: make(map[identity.PersonID][]Range, len(people)),
 		sits: make(map[identity.PersonID][]Sit, len(people)), rest: DefaultRest}
 	var b pgx.Batch
@@ -33,7 +35,7 @@ func readTimes(ctx context.Context, tx *audit.Tx, people []identity.PersonID, sp
 	b.Queue(`
 		select person_id, from_unix, to_unix, sits_from, sits_to, interprets
 		from taken($1::uuid[], tstzrange($2, $3), $4)`, strs(people), from.Add(-restMargin), to.Add(restMargin), tx.Now()).Query(func(rows pgx.Rows) error { return scanTaken(rows, out.busy, out.sits) })
-	b.Queue(presenceSQL, []string{string(specialist)}, from, to, tx.Scope.Organization).Query(func(rows pgx.Rows) (err error) {
+	b.Queue(presenceSQL, []string{string(specialist)}, from, to, tx.Scope.Organization, tx.Now(), int(duration/time.Minute)).Query(func(rows pgx.Rows) (err error) {
 		out.here, out.elsewhere, err = scanPresence(rows)
 		return err
 	})

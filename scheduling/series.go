@@ -110,6 +110,9 @@ func (r Rule) rrule(loc *time.Location) string {
 		parts = append(parts, "INTERVAL="+strconv.Itoa(r.Interval))
 	}
 	parts = append(parts, "BYDAY="+strings.Join(slices.Compact(days), ","), "WKST=MO")
+	if r.Until == nil {
+		return strings.Join(parts, ";")
+	}
 	last := ResolveWall(loc, Wall{Date: *r.Until + 1}).Add(-time.Second)
 	return strings.Join(append(parts, "UNTIL="+last.UTC().Format("20060102T150405Z")), ";")
 }

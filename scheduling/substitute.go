@@ -225,7 +225,11 @@ func (p *plan) forget(a Appointment, sameTime bool) {
 				rest.Sits = p.withoutOwn(rest.Sits)
 				list[i].Rest = &rest
 			}
-			list[i].Busy = slices.DeleteFunc(slices.Clone(list[i].Busy), func(r Range) bool { return r.Start.Equal(own.Start) && r.End.Equal(own.End) })
+			list[i].Busy = slices.DeleteFunc(slices.Clone(list[i].Busy), func(r Range) bool {
+				// Its own place in a window that is full is one that is free for it.
+				return r.Start.Equal(own.Start) && r.End.Equal(own.End) ||
+					seat.Role == RoleSpecialist && slices.Contains(p.full, r) && !a.StartAt.Before(r.Start) && a.StartAt.Before(r.End)
+			})
 			if sameTime {
 				list[i].Hours, list[i].Version, list[i].MinNotice, list[i].MaxAhead, list[i].Rest = always, 0, 0, nil, nil
 			}

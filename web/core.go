@@ -19,6 +19,7 @@ import (
 var flashable = map[i18n.ID]bool{
 	i18n.FlashSaved: true, i18n.FlashSignedOut: true, i18n.FlashLoginEnded: true, i18n.ProfilePasskeyDone: true,
 	i18n.ProfilePasskeyRevoked: true, i18n.ClocksStandingSaved: true,
+	i18n.ProgramSaved: true, i18n.ProgramEdited: true, i18n.ProgramEnded: true, i18n.ProgramSubstituted: true, i18n.ClosedSaved: true,
 	i18n.ContactSaved: true, i18n.ContactPhoneSent: true, i18n.ContactPhoneDropped: true, i18n.ContactProven: true,
 	i18n.BookingDoneBooked: true, i18n.BookingDonePending: true, i18n.BookingDoneCanceled: true, i18n.BookingDoneAccepted: true,
 	i18n.BookingDoneDeclined: true, i18n.BookingDoneHours: true, i18n.BookingDoneResent: true,

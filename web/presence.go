@@ -51,6 +51,7 @@ func (s *Server) presencesPage(w http.ResponseWriter, r *http.Request) error {
 		return fmt.Errorf("presences page: %w", err)
 	}
 	p := pages.PresencesPage{MayOffer: v.actor.Has(identity.RoleSpecialist)}
+	p.MayClose = p.MayOffer || v.actor.Has(identity.RoleCoordinator) || v.actor.Has(identity.RoleOfficer)
 	now := s.now()
 	for _, one := range list {
 		title, _, _, err := s.presenceTitle(r.Context(), v, one)
@@ -59,7 +60,7 @@ func (s *Server) presencesPage(w http.ResponseWriter, r *http.Request) error {
 		}
 		row := pages.PresenceItem{ID: string(one.ID), Title: title}
 		for _, x := range one.Windows {
-			if x.State == scheduling.WindowCanceled || !x.End.After(now) {
+			if !x.State.On() || !x.End.After(now) {
 				continue
 			}
 			if row.Left++; row.Next.IsZero() || x.Start.Before(row.Next) {
@@ -84,11 +85,11 @@ func (s *Server) presencesPage(w http.ResponseWriter, r *http.Request) error {
 }
 
 // offerFields are those of the form, in its order.
-var offerFields = []string{"clinic", "freq", "day", "interval", "nth", "start", "end", "anchor", "from", "until"}
+var offerFields = []string{"clinic", "freq", "day", "interval", "nth", "start", "end", "anchor", "from", "until", "open"}
 
 func (s *Server) offerPage(w http.ResponseWriter, r *http.Request) error {
 	f := pages.Form{Values: r.URL.Query()}
-	if f.Value("clinic") == "" && f.Value("until") == "" {
+	if f.Value("clinic") == "" && f.Value("until") == "" && f.Value("open") == "" {
 		return s.showOffer(w, r, http.StatusOK, f, pages.OfferPage{})
 	}
 	req, clinic, err := s.readOffer(r, &f)
@@ -98,7 +99,7 @@ func (s *Server) offerPage(w http.ResponseWriter, r *http.Request) error {
 	p := pages.OfferPage{}
 	status := http.StatusUnprocessableEntity
 	if f.OK() {
-		if err := s.preview(visitOf(r), req, clinic, &p); err == nil {
+		if err := s.preview(r.Context(), visitOf(r), req, clinic, &p); err == nil {
 			status = http.StatusOK
 		} else if err := s.offerFailed(&f, err); err != nil {
 			return err
@@ -154,7 +155,10 @@ func (s *Server) readOffer(r *http.Request, f *pages.Form) (scheduling.OfferRequ
 		}
 		return &d
 	}
-	req.Rule.From, req.Rule.Until = date("from", i18n.PresenceFrom), date("until", i18n.PresenceUntil)
+	req.Rule.From = date("from", i18n.PresenceFrom)
+	if req.Open = f.Value("open") == "yes"; !req.Open {
+		req.Rule.Until = date("until", i18n.PresenceUntil)
+	}
 	req.Zone = v.l.Zone().String()
 	if f.Choose(v.l, "anchor", i18n.PresenceAnchor, "mine", "clinic") == "clinic" {
 		req.Zone = clinic.Zone
@@ -179,8 +183,8 @@ func (s *Server) clinics(ctx context.Context, v *visit) ([]identity.Organization
 }
 
 // preview fills in the windows that would be offered, on both clocks.
-func (s *Server) preview(v *visit, req scheduling.OfferRequest, clinic identity.Organization, p *pages.OfferPage) error {
-	list, err := scheduling.Occurrences(req.Rule, req.Zone)
+func (s *Server) preview(ctx context.Context, v *visit, req scheduling.OfferRequest, clinic identity.Organization, p *pages.OfferPage) error {
+	list, err := req.Occurrences(s.now())
 	if err != nil {
 		return err
 	}
@@ -192,6 +196,9 @@ func (s *Server) preview(v *visit, req scheduling.OfferRequest, clinic identity.
 		if !slices.Contains(req.Skip, o.Local.Date) {
 			rows = append(rows, pages.WindowRow{Start: o.Start, End: o.End})
 		}
+	}
+	if err := s.warnClosed(ctx, v, rows, clinic, v.actor.Person); err != nil {
+		return err
 	}
 	p.Moves, err = markMoves(v, rows, list, clinic.Zone)
 	p.Preview = &pages.WindowTable{Zone: clinic.Zone, Theirs: clinic.Name, Rows: rows}
@@ -314,7 +321,7 @@ func (s *Server) offerPresence(w http.ResponseWriter, r *http.Request) error {
 		for _, c := range conflict.Taken {
 			p.Taken = append(p.Taken, pages.TakenRow{Start: c.Start, End: c.End, Date: c.Local.Date.String(), Why: v.l.T(i18n.ID("presence.conflict." + string(c.Cause)))})
 		}
-		if err := s.preview(v, req, clinic, &p); err != nil {
+		if err := s.preview(r.Context(), v, req, clinic, &p); err != nil {
 			return err
 		}
 		return s.showOffer(w, r, http.StatusConflict, f, p)
@@ -329,7 +336,16 @@ func (s *Server) presencePage(w http.ResponseWriter, r *http.Request) error {
 	return s.showPresence(w, r, http.StatusOK, pages.Form{}, nil)
 }
 
+// showPresenceWith shows the page with forms that were sent and not taken.
+func (s *Server) showPresenceWith(w http.ResponseWriter, r *http.Request, status int, sent presenceForms) error {
+	return s.showPresenceAnd(w, r, status, pages.Form{}, nil, sent)
+}
+
 func (s *Server) showPresence(w http.ResponseWriter, r *http.Request, status int, f pages.Form, fold []pages.Option) error {
+	return s.showPresenceAnd(w, r, status, f, fold, presenceForms{})
+}
+
+func (s *Server) showPresenceAnd(w http.ResponseWriter, r *http.Request, status int, f pages.Form, fold []pages.Option, sent presenceForms) error {
 	v := visitOf(r)
 	one, err := s.d.Scheduling.Presence(r.Context(), v.actor, presenceID(r))
 	if err != nil {
@@ -348,6 +364,21 @@ func (s *Server) showPresence(w http.ResponseWriter, r *http.Request, status int
 	if err != nil {
 		return err
 	}
+	fills, err := s.d.Scheduling.Fills(r.Context(), v.actor, one.ID)
+	if err != nil {
+		return fmt.Errorf("presence page: %w", err)
+	}
+	var others []identity.PersonID
+	for _, x := range one.Windows {
+		others = append(others, x.Person)
+	}
+	names, err := s.namesOf(r.Context(), others)
+	if err != nil {
+		return err
+	}
+	if p.Program, err = s.programCard(r.Context(), v, one, sent); err != nil {
+		return err
+	}
 	now := s.now()
 	var regular []scheduling.Occurrence
 	for _, x := range one.Windows {
@@ -355,18 +386,29 @@ func (s *Server) showPresence(w http.ResponseWriter, r *http.Request, status int
 		switch x.State {
 		case scheduling.WindowMoved:
 			row.Level, row.Was = pages.LevelWarn, scheduling.ResolveWall(loc, x.Occurrence)
-		case scheduling.WindowCanceled:
+		case scheduling.WindowCanceled, scheduling.WindowReleased:
 			row.Level = pages.LevelBad
 		default:
 			row.Level = pages.LevelOK
 			regular = append(regular, scheduling.Occurrence{Local: x.Occurrence, Start: x.Start, End: x.End})
 		}
+		if fill := fills[x.Occurrence]; x.State.On() && one.Program.Cases > 0 {
+			row.Fill = v.l.T(i18n.ProgramFillOf, i18n.V{"Booked": strconv.Itoa(fill.Visits), "Cases": strconv.Itoa(one.Program.Cases)})
+		} else if fill.Visits > 0 {
+			row.Fill = v.l.N(i18n.ProgramFill, fill.Visits)
+		}
+		if x.Person != one.Person {
+			row.StandIn = v.l.T(i18n.ProgramStandin, i18n.V{"Name": names[x.Person]})
+		}
 		p.Table.Rows = append(p.Table.Rows, row)
-		if x.State != scheduling.WindowCanceled && x.Start.After(now) {
+		if x.State.On() && x.Start.After(now) {
 			p.Change = append(p.Change, pages.Option{Value: x.Occurrence.String(), Text: v.l.Span(x.Start, x.End)})
 		}
 	}
 	if p.Moves, err = markMoves(v, p.Table.Rows, regular, p.Table.Zone); err != nil {
+		return err
+	}
+	if err := s.warnClosed(r.Context(), v, p.Table.Rows, clinic, one.Person); err != nil {
 		return err
 	}
 	slices.SortStableFunc(p.Table.Rows, func(a, b pages.WindowRow) int { return a.Start.Compare(b.Start) })

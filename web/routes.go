@@ -36,6 +36,8 @@ func (s *Server) routes() []route {
 		s.moveRoutes(),
 		s.answerRoutes(),
 		s.contactRoutes(),
+		s.programRoutes(),
+		s.closedRoutes(),
 		s.presenceRoutes(),
 		s.roomRoutes(),
 		s.feedRoutes(),

@@ -101,6 +101,8 @@ func (a *app) periodic(workers *river.Workers) []*river.PeriodicJob {
 		minutely[applyRepliesArgs](workers, a.scheduling.ApplyReplies),
 		minutely[settleZonesArgs](workers, a.scheduling.SettleZones),
 		minutely[tellHourMovesArgs](workers, a.scheduling.TellHourMoves),
+		minutely[lookAtWindowsArgs](workers, a.scheduling.LookAtWindows),
+		minutely[topUpPresencesArgs](workers, a.scheduling.TopUpPresences),
 		river.NewPeriodicJob(river.PeriodicInterval(5*time.Minute), func() (river.JobArgs, *river.InsertOpts) { return queueRemindersArgs{}, nil },
 			&river.PeriodicJobOpts{RunOnStart: true}),
 		river.NewPeriodicJob(river.PeriodicInterval(time.Minute), func() (river.JobArgs, *river.InsertOpts) { return lookAgainArgs{}, nil },

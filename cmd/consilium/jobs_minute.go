@@ -41,6 +41,18 @@ type tellHourMovesArgs struct{}
 // Kind is the name of the job.
 func (tellHourMovesArgs) Kind() string { return "tell_hour_moves" }
 
+// lookAtWindowsArgs is the job that releases or keeps windows in which nobody is booked.
+type lookAtWindowsArgs struct{}
+
+// Kind is the name of the job.
+func (lookAtWindowsArgs) Kind() string { return "look_at_windows" }
+
+// topUpPresencesArgs is the job that adds windows to presences without a last date.
+type topUpPresencesArgs struct{}
+
+// Kind is the name of the job.
+func (topUpPresencesArgs) Kind() string { return "top_up_presences" }
+
 // everyMinute is the worker of a job that looks for what is due, of many clinics.
 type everyMinute[T river.JobArgs] struct {
 	river.WorkerDefaults[T]

@@ -23,6 +23,13 @@ var presenceTexts = map[string]text{
 	"presence.moved":      {i18n.MailPresenceMovedSubject, i18n.MailPresenceMovedBody},
 	"presence.canceled":   {i18n.MailPresenceCanceledSubject, i18n.MailPresenceCanceledBody},
 	"presence.hour_moves": {i18n.MailPresenceHourSubject, i18n.MailPresenceHourBody},
+
+	"presence.changed":     {i18n.MailProgramChangedSubject, i18n.MailProgramChangedBody},
+	"presence.ended":       {i18n.MailProgramEndedSubject, i18n.MailProgramEndedBody},
+	"presence.released":    {i18n.MailProgramReleasedSubject, i18n.MailProgramReleasedBody},
+	"presence.unfilled":    {i18n.MailProgramUnfilledSubject, i18n.MailProgramUnfilledBody},
+	"presence.substituted": {i18n.MailProgramSubstitutedSubject, i18n.MailProgramSubstitutedBody},
+	"presence.topped_up":   {i18n.MailProgramToppedUpSubject, i18n.MailProgramToppedUpBody},
 }
 
 // presence writes about a presence as it stands when the mail is written, with the
@@ -46,7 +53,7 @@ func (w *Worker) presence(ctx context.Context, m Message, a TellArgs) (Message, 
 	t := presenceTexts[a.Act]
 	m.Subject = l.Isolated(t.subject)
 	m.compose(l, letterOn.Person, l.Isolated(t.body), strings.Join(when, "\n"), l.Isolated(i18n.MailOpen), letterOn.Link)
-	if letterOn.Person.Email == "" || a.Act == "presence.hour_moves" {
+	if letterOn.Person.Email == "" || a.Act == "presence.hour_moves" || a.Act == "presence.unfilled" {
 		return m, nil // nothing in the calendar changes: it knows the zone
 	}
 	data, media, err := letterOn.Calendar(l.T(i18n.MailPresenceSummary), l.T(i18n.MailCalendarDescription), l.Tag(), w.c.Clock())
@@ -54,5 +61,14 @@ func (w *Worker) presence(ctx context.Context, m Message, a TellArgs) (Message, 
 		return Message{}, err
 	}
 	m.Attachments = []Attachment{{Name: "presence.ics", ContentType: media, Data: data}}
+	if ended := a.Objects["ended"]; ended != "" { // the series that the new one follows
+		if letterOn, err = w.c.Invitations.Letter(ctx, identity.System("mail", identity.OrganizationID(a.Organization)), scheduling.PresenceID(ended), "", identity.PersonID(a.Person)); err != nil {
+			return Message{}, err
+		}
+		if data, media, err = letterOn.Calendar(l.T(i18n.MailPresenceSummary), l.T(i18n.MailCalendarDescription), l.Tag(), w.c.Clock()); err != nil {
+			return Message{}, err
+		}
+		m.Attachments = append(m.Attachments, Attachment{Name: "presence-until.ics", ContentType: media, Data: data})
+	}
 	return m, nil
 }

@@ -6,6 +6,7 @@ import "time"
 type PresencesPage struct {
 	Layout
 	MayOffer bool
+	MayClose bool // the reader keeps the holidays of their house
 	List     []PresenceItem
 }
 
@@ -56,6 +57,9 @@ type WindowRow struct {
 	State      string   // "" before it is offered
 	Level      Level
 	Was        time.Time // of a moved one: when it was planned
+	Fill       string    // what is booked in it
+	StandIn    string    // who is there instead
+	Closed     []string  // holidays of either side
 }
 
 // PresencePage is one presence.
@@ -69,4 +73,5 @@ type PresencePage struct {
 	Change  []Option // windows that can be moved or canceled
 	Form    Form
 	Fold    []Option // which of two equal clock times
+	Program ProgramCard
 }

@@ -1,0 +1,12 @@
+package i18n
+
+// Messages of the closed area: holidays of a house.
+const (
+	ClosedBad   ID = "closed.bad"
+	ClosedHint  ID = "closed.hint"
+	ClosedList  ID = "closed.list"
+	ClosedSave  ID = "closed.save"
+	ClosedSaved ID = "closed.saved"
+	ClosedTitle ID = "closed.title"
+	ClosedWarn  ID = "closed.warn"
+)
