@@ -3,6 +3,7 @@ package sfu_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -88,7 +89,7 @@ func (c *sdkClient) hears() {
 	c.until("sound", func() bool { return c.packets >= from+20 })
 }
 
-func newSDKClient(t *testing.T, url, id string) *sdkClient {
+func newSDKClient(t *testing.T, url, id string, options ...lksdk.ConnectOption) *sdkClient {
 	t.Helper()
 	v := &auth.VideoGrant{RoomJoin: true, Room: "room"}
 	v.SetCanUpdateOwnMetadata(true)
@@ -134,7 +135,8 @@ func newSDKClient(t *testing.T, url, id string) *sdkClient {
 	}
 	c.room = lksdk.NewRoom(cb)
 	c.room.SetLogger(logger.GetDiscardLogger())
-	if err := c.room.JoinWithToken(url, raw, lksdk.WithDisableRegionDiscovery(), lksdk.WithLogger(logger.GetDiscardLogger())); err != nil {
+	options = append(options, lksdk.WithDisableRegionDiscovery(), lksdk.WithLogger(logger.GetDiscardLogger()))
+	if err := c.room.JoinWithToken(url, raw, options...); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.room.Disconnect)
@@ -153,6 +155,13 @@ func (c *sdkClient) speak() *lksdk.LocalTrackPublication {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	c.sends(track)
+	return pub
+}
+
+// sends lets a track be loud until the test ends.
+func (c *sdkClient) sends(track *lksdk.LocalTrack) {
+	c.t.Helper()
 	stop, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -172,13 +181,29 @@ func (c *sdkClient) speak() *lksdk.LocalTrackPublication {
 		close(stop)
 		<-ended
 	})
-	return pub
+}
+
+// single makes the Go client ask for one connection for both directions.
+var single = lksdk.WithSinglePeerConnection()
+
+// bothForms plays a test with two connections and with one.
+func bothForms(t *testing.T, play func(*testing.T, ...lksdk.ConnectOption)) {
+	t.Run("two connections", func(t *testing.T) { play(t) })
+	t.Run("one connection", func(t *testing.T) { play(t, single) })
 }
 
 func TestTheGoClientSeesTheWholeProtocol(t *testing.T) {
+	for name, forms := range map[string][2][]lksdk.ConnectOption{
+		"two connections": {}, "one connection": {{single}, {single}}, "who speaks has one": {{single}, nil}, "who listens has one": {nil, {single}},
+	} {
+		t.Run(name, func(t *testing.T) { theWholeProtocol(t, forms[0], forms[1]) })
+	}
+}
+
+func theWholeProtocol(t *testing.T, speaker, listener []lksdk.ConnectOption) {
 	server, url := start(t, none, none)
-	alice := newSDKClient(t, url, "alice")
-	bob := newSDKClient(t, url, "bob")
+	alice := newSDKClient(t, url, "alice", speaker...)
+	bob := newSDKClient(t, url, "bob", listener...)
 	alice.sees("joined bob")
 
 	pub := alice.speak()
@@ -236,4 +261,41 @@ func TestTheGoClientSeesTheWholeProtocol(t *testing.T) {
 	}
 	alice.sees(fmt.Sprintf("disconnected: %s", lksdk.ParticipantRemoved))
 	bob.sees("left alice")
+}
+
+// What is given up before its first packet does not count for what may be published.
+func TestTracksThatNeverSentAreForgotten(t *testing.T) {
+	bothForms(t, func(t *testing.T, form ...lksdk.ConnectOption) {
+		_, url := start(t, none, none)
+		bob := newSDKClient(t, url, "bob")
+		alice := newSDKClient(t, url, "alice", form...)
+		pc := alice.room.LocalParticipant.GetPublisherPeerConnection()
+		for i := range 10 {
+			track, err := lksdk.NewLocalTrack(opusMic)
+			if err != nil {
+				t.Fatal(err)
+			}
+			track.SetLogger(logger.GetDiscardLogger())
+			pub, err := alice.room.LocalParticipant.PublishTrack(track, &lksdk.TrackPublicationOptions{Name: "mic", Source: livekit.TrackSource_MICROPHONE})
+			if err != nil {
+				t.Fatalf("track %d: %v", i, err)
+			}
+			agreed := func(yes bool) {
+				t.Helper()
+				alice.until("an answer", func() bool {
+					alice.wake()
+					said := pc.CurrentLocalDescription()
+					return said != nil && strings.Contains(said.SDP, track.ID()) == yes
+				})
+			}
+			agreed(true)
+			if err := alice.room.LocalParticipant.UnpublishTrack(pub.SID()); err != nil {
+				t.Fatal(err)
+			}
+			agreed(false)
+		}
+		alice.speak()
+		bob.sees("subscribed alice")
+		bob.hears()
+	})
 }

@@ -138,6 +138,7 @@ func (p *Peer) watchConsent(now time.Time) {
 		p.srv.log.Info("client does not answer", "participant", p.sid)
 		p.restart(livekit.DisconnectReason_CONNECTION_TIMEOUT)
 		return
+	case p.single: // both are one
 	case sending >= consentLife, sending >= unchecked && p.attached() && out.repairs.due(now):
 		// A restart forgets the way at once: nothing is sent until another is checked.
 		count[repairChecks].Add(1)
@@ -166,8 +167,13 @@ func (p *Peer) later(f func()) {
 	}
 }
 
-// renew restarts ICE towards the client, after an offer that is under way.
+// renew restarts ICE towards the client, after an offer that is under way. A connection
+// that the client offers it restarts when it resumes.
 func (s *subscriber) renew() {
+	if s.pub != nil {
+		s.peer.send(leaveMessage(livekit.LeaveRequest_RESUME, livekit.DisconnectReason_CONNECTION_TIMEOUT))
+		return
+	}
 	s.restart = true
 	if s.inflight == nil {
 		s.negotiate()

@@ -22,6 +22,7 @@ func TestAKeyFrameThatDoesNotComeIsAskedForAgain(t *testing.T) {
 	}
 	d := newSubTrack(track, &Peer{participant: owner})
 	d.line, d.pt, d.out.ssrc = &wire{}, 96, 1
+	d.bound.Store(true)
 	d.open.Store(true)
 	seq := uint16(0)
 	flow := func(layer int, key bool) {

@@ -65,13 +65,13 @@ func another(t *testing.T, cfg sfu.Config, in, out func([]byte) bool) (*sfu.Serv
 	return server, web.URL
 }
 
-func join(t *testing.T, url, id string, cb *lksdk.RoomCallback) *lksdk.Room {
+func join(t *testing.T, url, id string, cb *lksdk.RoomCallback, options ...lksdk.ConnectOption) *lksdk.Room {
 	t.Helper()
 	raw, err := auth.NewAccessToken(key, secret).SetIdentity(id).SetVideoGrant(&auth.VideoGrant{RoomJoin: true, Room: "room"}).ToJWT()
 	if err != nil {
 		t.Fatal(err)
 	}
-	room, err := lksdk.ConnectToRoomWithToken(url, raw, cb, lksdk.WithDisableRegionDiscovery())
+	room, err := lksdk.ConnectToRoomWithToken(url, raw, cb, append(options, lksdk.WithDisableRegionDiscovery())...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +198,9 @@ func (v *video) gaps() int {
 	return missing
 }
 
-func TestLostVideoPacketsAreSentAgain(t *testing.T) {
+func TestLostVideoPacketsAreSentAgain(t *testing.T) { bothForms(t, lostVideoPacketsAreSentAgain) }
+
+func lostVideoPacketsAreSentAgain(t *testing.T, form ...lksdk.ConnectOption) {
 	for _, c := range []struct {
 		why     string
 		in, out func([]byte) bool
@@ -209,8 +211,8 @@ func TestLostVideoPacketsAreSentAgain(t *testing.T) {
 		t.Run(c.why, func(t *testing.T) {
 			server, url := start(t, c.in, c.out)
 			var got video
-			join(t, url, "b", got.callback())
-			a := join(t, url, "a", lksdk.NewRoomCallback())
+			join(t, url, "b", got.callback(), form...)
+			a := join(t, url, "a", lksdk.NewRoomCallback(), form...)
 			var asked atomic.Bool
 			track, err := lksdk.NewLocalTrack(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000},
 				lksdk.WithRTCPHandler(func(p rtcp.Packet) {
@@ -248,11 +250,13 @@ func TestLostVideoPacketsAreSentAgain(t *testing.T) {
 	}
 }
 
-func TestLayersAreSwitchedAtKeyFramesWithoutASeam(t *testing.T) {
+func TestLayersAreSwitchedAtKeyFramesWithoutASeam(t *testing.T) { bothForms(t, layersAreSwitched) }
+
+func layersAreSwitched(t *testing.T, form ...lksdk.ConnectOption) {
 	_, url := start(t, none, none)
 	var got video
-	join(t, url, "b", got.callback())
-	a := join(t, url, "a", lksdk.NewRoomCallback())
+	join(t, url, "b", got.callback(), form...)
+	a := join(t, url, "a", lksdk.NewRoomCallback(), form...)
 	var tracks []*lksdk.LocalTrack
 	for i, q := range []livekit.VideoQuality{livekit.VideoQuality_LOW, livekit.VideoQuality_MEDIUM, livekit.VideoQuality_HIGH} {
 		track, err := lksdk.NewLocalTrack(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000},
@@ -337,15 +341,17 @@ func TestLayersAreSwitchedAtKeyFramesWithoutASeam(t *testing.T) {
 	}
 }
 
-func TestEachTrackIsSubscribedInItsOwnCodec(t *testing.T) {
+func TestEachTrackIsSubscribedInItsOwnCodec(t *testing.T) { bothForms(t, eachTrackInItsOwnCodec) }
+
+func eachTrackInItsOwnCodec(t *testing.T, form ...lksdk.ConnectOption) {
 	_, url := start(t, none, none)
 	mimes := make(chan string, 16)
 	cb := lksdk.NewRoomCallback()
 	cb.OnTrackSubscribed = func(track *webrtc.TrackRemote, _ *lksdk.RemoteTrackPublication, _ *lksdk.RemoteParticipant) {
 		mimes <- track.Codec().MimeType
 	}
-	join(t, url, "b", cb)
-	a := join(t, url, "a", lksdk.NewRoomCallback())
+	join(t, url, "b", cb, form...)
+	a := join(t, url, "a", lksdk.NewRoomCallback(), form...)
 	// VP8 first: what the first section negotiates must not shut the others out. Then
 	// H264 beside it, and H264 in the section that VP8 left.
 	var first *lksdk.LocalTrackPublication

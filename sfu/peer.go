@@ -38,7 +38,15 @@ type JoinRequest struct {
 	Sink          Sink
 	AutoSubscribe bool
 	Attributes    map[string]string
+	Metadata      string // in place of the token's, in a room made by a token
 	SDK           string // what the client calls itself: "js", "go"
+
+	// Single means that the client has one connection for both directions, which it
+	// offers. What it sent along with its request is worked on first: Tracks, then Offer;
+	// both may be nil.
+	Single bool
+	Tracks []*livekit.AddTrackRequest
+	Offer  *livekit.SessionDescription
 }
 
 // Peer is a client in a room: its signaling, and a connection for each direction.
@@ -49,6 +57,7 @@ type Peer struct {
 	auto   bool
 	sdk    string
 	ticket string
+	single bool // one connection for both directions
 
 	// guarded by room.mu
 	subs     map[string]*subTrack // by track sid
@@ -131,16 +140,20 @@ func (s *Server) join(req JoinRequest) (*Peer, error) {
 	if attributes = maps.Clone(attributes); attributes == nil {
 		attributes = map[string]string{}
 	}
+	metadata := req.Claims.Metadata
 	if !r.managed {
 		maps.Copy(attributes, req.Attributes)
+		if req.Metadata != "" && len(req.Metadata) <= maxMetadata {
+			metadata = req.Metadata
+		}
 	}
 	p := &Peer{
 		participant: &participant{
 			sid: "PA_" + shortID(), identity: req.Claims.Subject, joinedAt: s.now(),
-			name: name, metadata: req.Claims.Metadata, attributes: attributes,
+			name: name, metadata: metadata, attributes: attributes,
 			kind: req.Claims.GetParticipantKind(), state: livekit.ParticipantInfo_JOINED, perm: perm,
 		},
-		room: r, srv: s, auto: req.AutoSubscribe, sdk: req.SDK, ticket: req.Claims.ID, sink: req.Sink,
+		room: r, srv: s, auto: req.AutoSubscribe, sdk: req.SDK, ticket: req.Claims.ID, sink: req.Sink, single: req.Single,
 		subs: map[string]*subTrack{}, wants: map[string]bool{}, settings: map[string]*livekit.UpdateTrackSettings{},
 		ops: make(chan func(), 64), wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
@@ -160,7 +173,7 @@ func (s *Server) join(req JoinRequest) (*Peer, error) {
 	join := &livekit.JoinResponse{
 		Room: r.infoLocked(), Participant: p.infoLocked(),
 		ServerVersion: Version, ServerInfo: s.serverInfo(),
-		SubscriberPrimary: true, FastPublish: p.perm.GetCanPublish(),
+		SubscriberPrimary: !p.single, FastPublish: p.perm.GetCanPublish(),
 		PingInterval: int32(pingInterval / time.Second), PingTimeout: int32(pingTimeout / time.Second),
 		EnabledPublishCodecs: enabledCodecs, ClientConfiguration: &livekit.ClientConfiguration{},
 		IceServers: p.iceServers(), SifTrailer: r.trailer,
@@ -174,6 +187,12 @@ func (s *Server) join(req JoinRequest) (*Peer, error) {
 	p.sendRefreshLocked()
 	r.tellLocked(p.participant)
 	p.wakeUp()
+	for _, add := range req.Tracks[:min(len(req.Tracks), maxTracks)] {
+		p.ops <- func() { p.handleAddTrack(add) }
+	}
+	if req.Offer != nil {
+		p.ops <- func() { p.handleOffer(req.Offer) }
+	}
 	go p.run()
 	return p, nil
 }
@@ -393,13 +412,18 @@ func (p *Peer) run() {
 		if p.sub != nil {
 			p.sub.close()
 		}
-		if p.pub != nil {
+		if p.pub != nil && !p.single {
 			p.pub.close()
 		}
 	}()
 	defer p.guard()
 	var err error
-	if p.sub, err = newSubscriber(p); err != nil {
+	if p.single {
+		err = p.newSingle()
+	} else {
+		p.sub, err = newSubscriber(p)
+	}
+	if err != nil {
 		p.srv.log.Error("make subscriber connection", "participant", p.sid, "error", err)
 		p.room.leave(p.participant, livekit.DisconnectReason_JOIN_FAILURE)
 		return

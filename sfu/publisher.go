@@ -25,6 +25,7 @@ const maxEarlyPackets = 64
 type publisher struct {
 	peer *Peer
 	link *link
+	sub  *subscriber // who receives on the same connection; nil: on another
 
 	// owned by the peer's loop
 	local   local
@@ -75,21 +76,31 @@ const (
 )
 
 func newPublisher(p *Peer) (*publisher, error) {
-	pub := &publisher{peer: p, arrived: twcc.NewRecorder(rand.Uint32()), layers: map[uint32]*layer{}, began: p.srv.now()}
+	pub := emptyPublisher(p)
 	var err error
 	if pub.link, err = p.newLink(pub, false); err != nil {
 		return nil, err
 	}
-	pub.local = local{setup: "passive", print: p.srv.identity.print, id: rand.Uint64() >> 2}
 	p.publishing.Store(pub)
 	return pub, nil
+}
+
+func emptyPublisher(p *Peer) *publisher {
+	return &publisher{
+		peer: p, local: local{setup: "passive", print: p.srv.identity.print, id: rand.Uint64() >> 2},
+		arrived: twcc.NewRecorder(rand.Uint32()), layers: map[uint32]*layer{}, began: p.srv.now(),
+	}
 }
 
 func (pub *publisher) close() { pub.link.close() }
 
 // offer answers a client's offer and ends the tracks whose sections stopped.
 func (pub *publisher) offer(sd *livekit.SessionDescription) error {
-	d, err := parseDescription(sd.GetSdp(), maxSections)
+	most := maxSections
+	if pub.sub != nil {
+		most = pub.sub.most()
+	}
+	d, err := parseDescription(sd.GetSdp(), most)
 	if err != nil {
 		return fmt.Errorf("publisher offer: %w", err)
 	}
@@ -99,10 +110,11 @@ func (pub *publisher) offer(sd *livekit.SessionDescription) error {
 	case pub.started && d.print != pub.link.print:
 		return fmt.Errorf("publisher offer: %w: another certificate", errSDP)
 	}
+	restarts := pub.started && d.ufrag != pub.link.ufrag
 	switch {
 	case !pub.started:
 		pub.local.ufrag, pub.local.pwd, pub.local.candidates, err = pub.link.gather()
-	case d.ufrag != pub.link.ufrag:
+	case restarts:
 		pub.local.ufrag, pub.local.pwd, pub.local.candidates, err = pub.link.restart()
 	}
 	if err != nil {
@@ -119,8 +131,12 @@ func (pub *publisher) offer(sd *livekit.SessionDescription) error {
 	}
 	pub.mu.Unlock()
 	pub.local.version++
+	var mids map[string]string
+	if pub.sub != nil {
+		mids = pub.sub.fill(d, sections, restarts)
+	}
 	pub.peer.send(&livekit.SignalResponse{Message: &livekit.SignalResponse_Answer{
-		Answer: &livekit.SessionDescription{Type: "answer", Sdp: pub.local.write(sections), Id: sd.GetId()},
+		Answer: &livekit.SessionDescription{Type: "answer", Sdp: pub.local.write(sections), Id: sd.GetId(), MidToTrackId: mids},
 	}})
 	if pub.started {
 		err = pub.link.credentials(d)
@@ -132,10 +148,14 @@ func (pub *publisher) offer(sd *livekit.SessionDescription) error {
 		return fmt.Errorf("publisher offer: %w", err)
 	}
 	pub.endStopped(d)
+	if pub.sub != nil {
+		pub.sub.filled(d)
+	}
 	return nil
 }
 
-// endStopped unpublishes the tracks whose sections do not send any more.
+// endStopped unpublishes the tracks whose sections do not send any more, and forgets
+// those that were given up before their first packet.
 func (pub *publisher) endStopped(d *description) {
 	p := pub.peer
 	p.room.mu.Lock()
@@ -146,6 +166,16 @@ func (pub *publisher) endStopped(d *description) {
 				p.room.unpublishLocked(t)
 			}
 		}
+	}
+	given := len(p.pending)
+	p.pending = slices.DeleteFunc(slices.Clone(p.pending), func(t *Track) bool {
+		sends := slices.ContainsFunc(d.sections, func(h heard) bool { return h.track == t.cid && h.sends })
+		gone := t.offered && !sends
+		t.offered = sends
+		return gone
+	})
+	if len(p.pending) < given {
+		p.grantLocked()
 	}
 }
 
@@ -505,10 +535,14 @@ func unwrap(b []byte, pt uint8, ssrc uint32) []byte {
 
 // control implements linkUser.
 func (pub *publisher) control(packets []rtcp.Packet) {
-	p := pub.peer
-	if !p.intake.allow(0, true) {
-		return
+	if pub.peer.intake.allow(0, true) {
+		pub.clocks(packets)
 	}
+}
+
+// clocks takes the reports that tie what is sent to the client's clock.
+func (pub *publisher) clocks(packets []rtcp.Packet) {
+	p := pub.peer
 	for _, c := range packets {
 		sr, ok := c.(*rtcp.SenderReport)
 		if !ok {
@@ -550,6 +584,9 @@ func (pub *publisher) data(assoc *sctp.Association) {
 		case "_reliable":
 		default:
 			continue
+		}
+		if pub.sub != nil {
+			pub.peer.dataOpened(kind, dc) // what it is sent comes on the same channel
 		}
 		readers.Go(func() {
 			defer pub.peer.guard()

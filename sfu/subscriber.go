@@ -3,6 +3,7 @@ package sfu
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 
 	"github.com/livekit/protocol/livekit"
@@ -24,6 +25,8 @@ type section struct {
 	codecs []webrtc.RTPCodecParameters
 	track  *subTrack // nil without
 	phase  phase
+
+	receives bool // of a client with one connection: it is ready to, by its last offer
 }
 
 // phase is how far the leaving of a track has been told.
@@ -36,10 +39,12 @@ const (
 	leaving              // offered so, without answer
 )
 
-// subscriber is the connection on which a client receives. The server offers.
+// subscriber is the connection on which a client receives. The server offers, unless the
+// client has one connection for both directions; see seats.
 type subscriber struct {
 	peer *Peer
 	link *link
+	seats
 
 	// owned by the peer's loop
 	sections []*section // after the data section
@@ -58,7 +63,7 @@ type subscriber struct {
 }
 
 func newSubscriber(p *Peer) (*subscriber, error) {
-	s := &subscriber{peer: p, active: map[string]*section{}, bySSR: map[uint32]*subTrack{}, used: map[uint32]bool{}}
+	s := emptySubscriber(p)
 	var err error
 	if s.link, err = p.newLink(s, true); err != nil {
 		return nil, err
@@ -74,17 +79,7 @@ func (s *subscriber) add(d *subTrack) error {
 	if codecs == nil {
 		return webrtc.ErrUnsupportedCodec
 	}
-	var place *section
-	for _, c := range s.sections {
-		if c.phase == idle && c.kind == d.track.kind {
-			place = c
-			break
-		}
-	}
-	if place == nil {
-		place = &section{mid: itoa(len(s.sections) + 1), kind: d.track.kind}
-		s.sections = append(s.sections, place)
-	}
+	place := s.free(d.track.kind)
 	place.codecs, place.track, place.phase = codecs, d, busy
 	d.out.ssrc = s.freeSSRC()
 	if d.track.video() {
@@ -95,6 +90,23 @@ func (s *subscriber) add(d *subTrack) error {
 	s.bySSR[d.out.ssrc] = d
 	s.mu.Unlock()
 	return nil
+}
+
+// free returns a section for another track of a kind.
+func (s *subscriber) free(kind webrtc.RTPCodecType) *section {
+	if s.pub != nil {
+		place := &section{kind: kind}
+		s.waiting = append(s.waiting, place)
+		return place
+	}
+	for _, c := range s.sections {
+		if c.phase == idle && c.kind == kind {
+			return c
+		}
+	}
+	place := &section{mid: itoa(len(s.sections) + 1), kind: kind}
+	s.sections = append(s.sections, place)
+	return place
 }
 
 func (s *subscriber) freeSSRC() uint32 {
@@ -113,19 +125,29 @@ func (s *subscriber) drop(keep map[string]*subTrack) (changed bool) {
 		if keep[sid] == d {
 			continue
 		}
-		delete(s.active, sid)
+		s.leave(d)
 		changed = true
-		d.unbind()
-		s.mu.Lock()
-		delete(s.bySSR, d.out.ssrc)
-		s.mu.Unlock()
 		place.track, place.phase = nil, freed
+		s.waiting = slices.DeleteFunc(s.waiting, func(w *section) bool { return w == place })
 	}
 	return changed
 }
 
-// negotiate offers the present sections, once at a time.
+// leave stops the sending of a track.
+func (s *subscriber) leave(d *subTrack) {
+	delete(s.active, d.track.sid)
+	d.unbind()
+	s.mu.Lock()
+	delete(s.bySSR, d.out.ssrc)
+	s.mu.Unlock()
+}
+
+// negotiate offers the present sections, once at a time, or has the client offer.
 func (s *subscriber) negotiate() {
+	if s.pub != nil {
+		s.ask()
+		return
+	}
 	if s.inflight != nil {
 		s.again = true
 		return
@@ -222,6 +244,11 @@ func (s *subscriber) accept(d *description) error {
 // resume repeats an offer whose answer the old socket took with it, and restarts ICE
 // when the way to the client is not up.
 func (s *subscriber) resume() {
+	if s.pub != nil {
+		// What was asked may be lost with the old socket. The client offers in any case.
+		s.asked, s.prompted = [2]int{}, false
+		return
+	}
 	if !s.link.connected() {
 		s.restart = true
 	}

@@ -33,6 +33,7 @@ type subTrack struct {
 	peer  *Peer
 
 	open   atomic.Bool  // packets may flow; the only thing read for a paused track
+	bound  atomic.Bool  // it was agreed how: a key frame of before is of no use
 	target atomic.Int32 // wanted layer, -1 for none
 
 	verdict  Verdict                      // guarded by room.mu
@@ -108,6 +109,7 @@ func (d *subTrack) bind(l line, h *heard) {
 	fresh := d.line == nil
 	d.line, d.pt, d.rtxPT, d.redPT, d.twccID = l, pt, rtx, redundant, h.extensions[twccURI]
 	d.mu.Unlock()
+	d.bound.Store(true)
 	if fresh {
 		d.peer.bound(d)
 	}
@@ -118,6 +120,7 @@ func (d *subTrack) unbind() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.line = nil
+	d.bound.Store(false)
 	if d.peer != nil {
 		d.peer.pace.drop(d)
 	}
@@ -264,7 +267,7 @@ func (d *subTrack) setOpen(open bool, now time.Time) {
 
 // keyframe asks for a key frame of the wanted layer.
 func (d *subTrack) keyframe(now time.Time) {
-	if d.track.video() && d.open.Load() {
+	if d.track.video() && d.open.Load() && d.bound.Load() {
 		if target := int(d.target.Load()); target >= 0 {
 			d.track.requestKeyframe(target, now)
 		}

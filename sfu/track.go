@@ -41,6 +41,7 @@ type Track struct {
 	taps      atomic.Pointer[[]*channelTrack] // replaced under the feed table's lock
 	tapped    atomic.Pointer[tapped]          // replaced under room.mu
 
+	offered   bool // guarded by room.mu: while it is pending, a section of the last offer sends it
 	announced bool // guarded by room.mu
 	muted     atomic.Bool
 	ended     atomic.Bool

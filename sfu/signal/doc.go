@@ -5,6 +5,7 @@
 //	mux.Handle("/rtc", h)
 //	mux.Handle("/rtc/", h)
 //
-// /rtc/v1, the form with one peer connection, answers 404 with CORS headers, which
-// makes clients fall back to /rtc.
+// /rtc/v1, or /rtc with a join_request, is the form with one peer connection: the client
+// offers, with its request already, and receives on the same connection. Later forms
+// answer 404 with CORS headers, which makes clients fall back to an older one.
 package signal

@@ -243,8 +243,11 @@ func FuzzJoin(f *testing.F) {
 	}
 	f.Add("/rtc/validate", "", "Bearer "+good)
 	f.Add("/rtc/v1", "join_request="+attributes, "Bearer x")
+	f.Add("/rtc/v1", "join_request="+attributes, "Bearer "+good)
+	f.Add("/rtc/v1/validate", "join_request=CAESAA==", "Bearer "+good)
 	f.Fuzz(func(t *testing.T, path, query, authorization string) {
 		attributesOf(query)
+		_, _ = unpackRequest(query)
 		r := httptest.NewRequest(http.MethodGet, "/rtc", nil)
 		r.URL.Path, r.URL.RawQuery = path, query
 		r.Header.Set("Authorization", authorization)

@@ -2,8 +2,6 @@ package signal
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -23,6 +21,7 @@ import (
 // Limits of one socket (design: security, section 15).
 const (
 	maxFrame     = 64 << 10
+	maxOffer     = 2 << 20 // with one peer connection: 8 kB for each track that is received
 	perSecond    = 50
 	burst        = 200
 	writeTimeout = 10 * time.Second
@@ -62,19 +61,22 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	switch {
-	case r.URL.Path == "/rtc/validate" && r.Method == http.MethodGet:
-		if status, text := h.refusal(r); status != 0 {
+	if r.Method != http.MethodGet {
+		http.Error(w, "not found", http.StatusNotFound)
+		return
+	}
+	switch r.URL.Path {
+	case "/rtc/validate", "/rtc/v1/validate":
+		if _, _, status, text := h.admit(r); status != 0 {
 			http.Error(w, text, status)
 			return
 		}
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = w.Write([]byte("success"))
-	case r.URL.Path == "/rtc" && r.Method == http.MethodGet && !r.URL.Query().Has("join_request"):
+	case "/rtc", "/rtc/v1":
 		h.serveSocket(w, r)
 	default:
-		// The form with one peer connection is not spoken. Clients take a 404 as the
-		// sign to use the other, if they may read it.
+		// Clients take a 404 as the sign to use an older form, if they may read it.
 		http.Error(w, "not found", http.StatusNotFound)
 	}
 }
@@ -86,19 +88,26 @@ func tokenOf(r *http.Request) string {
 	return r.URL.Query().Get("access_token")
 }
 
-// refusal says why a request cannot join, with the statuses that clients know.
-func (h *handler) refusal(r *http.Request) (status int, text string) {
+// admit reads who asks, and for what; with a status of the kind that clients know when
+// it cannot join.
+func (h *handler) admit(r *http.Request) (claims sfu.Claims, req request, status int, text string) {
 	claims, err := h.Server.Verify(tokenOf(r))
 	if err == nil {
 		err = h.Server.Check(claims)
 	}
-	return status2(err)
+	if err == nil {
+		req, err = readRequest(r.URL)
+	}
+	status, text = status2(err)
+	return claims, req, status, text
 }
 
 func status2(err error) (status int, text string) {
 	switch {
 	case err == nil:
 		return 0, ""
+	case errors.Is(err, errRequest):
+		return http.StatusBadRequest, "malformed join request"
 	case errors.Is(err, sfu.ErrToken):
 		return http.StatusUnauthorized, "invalid authorization token"
 	case errors.Is(err, sfu.ErrRevoked), errors.Is(err, sfu.ErrGrant):
@@ -111,11 +120,8 @@ func status2(err error) (status int, text string) {
 }
 
 func (h *handler) serveSocket(w http.ResponseWriter, r *http.Request) {
-	claims, err := h.Server.Verify(tokenOf(r))
-	if err == nil {
-		err = h.Server.Check(claims)
-	}
-	if status, text := status2(err); status != 0 {
+	claims, req, status, text := h.admit(r)
+	if status != 0 {
 		http.Error(w, text, status)
 		return
 	}
@@ -128,6 +134,9 @@ func (h *handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 		return // Accept has answered
 	}
 	conn.SetReadLimit(maxFrame)
+	if req.join.Single {
+		conn.SetReadLimit(maxOffer)
+	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 	defer cancel()
 	s := &socket{conn: conn, out: make(chan *livekit.SignalResponse, queue), closing: make(chan struct{}), cancel: cancel}
@@ -137,17 +146,12 @@ func (h *handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 		s.write(ctx)
 	}()
 
-	q := r.URL.Query()
 	var peer *sfu.Peer
-	if q.Get("reconnect") == "1" {
-		peer, err = h.Server.Resume(ctx, claims, q.Get("sid"), s)
+	if req.reconnect {
+		peer, err = h.Server.Resume(ctx, claims, req.sid, s)
 	} else {
-		peer, err = h.Server.Join(ctx, sfu.JoinRequest{
-			Claims: claims, Sink: s,
-			AutoSubscribe: q.Get("auto_subscribe") != "0" && q.Get("auto_subscribe") != "false",
-			Attributes:    attributesOf(q.Get("attributes")),
-			SDK:           q.Get("sdk"),
-		})
+		req.join.Claims, req.join.Sink = claims, s
+		peer, err = h.Server.Join(ctx, req.join)
 	}
 	if err != nil {
 		// The room ended between the check and now.
@@ -160,28 +164,14 @@ func (h *handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 		<-written
 		return
 	}
+	if req.sync != nil {
+		peer.Handle(&livekit.SignalRequest{Message: &livekit.SignalRequest_SyncState{SyncState: req.sync}})
+	}
 	reason := s.read(ctx, peer)
 	peer.Dropped(s)
 	s.Close()
 	<-written
 	h.Log.Debug("socket ended", "participant", peer.SID(), "reason", reason)
-}
-
-func attributesOf(encoded string) map[string]string {
-	if encoded == "" {
-		return nil
-	}
-	raw, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		if raw, err = base64.URLEncoding.DecodeString(encoded); err != nil {
-			return nil
-		}
-	}
-	attributes := map[string]string{}
-	if json.Unmarshal(raw, &attributes) != nil {
-		return nil
-	}
-	return attributes
 }
 
 // socket is one WebSocket as the sink of a peer.

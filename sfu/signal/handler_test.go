@@ -102,8 +102,8 @@ func TestValidateAnswersWithTheStatusesClientsKnow(t *testing.T) {
 		{"room is not open", token(t, key, secret, time.Minute, &auth.VideoGrant{RoomJoin: true, Room: "other"}), http.StatusNotFound},
 	} {
 		t.Run(c.why, func(t *testing.T) {
-			for _, path := range []string{"/rtc/validate", "/rtc"} {
-				res, err := http.Get(url + path + "?access_token=" + c.token)
+			for _, path := range []string{"/rtc/validate", "/rtc", "/rtc/v1/validate", "/rtc/v1"} {
+				res, err := http.Get(url + path + "?access_token=" + c.token + map[bool]string{true: "&join_request=" + packed(t, &livekit.JoinRequest{}, true)}[strings.HasPrefix(path, "/rtc/v1")])
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -111,7 +111,7 @@ func TestValidateAnswersWithTheStatusesClientsKnow(t *testing.T) {
 				if res.Header.Get("Access-Control-Allow-Origin") != "*" {
 					t.Error("a page of another origin cannot read the answer")
 				}
-				if path == "/rtc" && c.want == http.StatusOK {
+				if !strings.HasSuffix(path, "validate") && c.want == http.StatusOK {
 					continue // that is no upgrade
 				}
 				if res.StatusCode != c.want {
@@ -131,9 +131,9 @@ func TestValidateAnswersWithTheStatusesClientsKnow(t *testing.T) {
 	}
 }
 
-func TestOnePeerConnectionIsNotFound(t *testing.T) {
+func TestWhatIsNewerIsNotFound(t *testing.T) {
 	_, url := start(t, sfu.Config{AutoCreate: true})
-	for _, path := range []string{"/rtc/v1", "/rtc/v1/validate", "/rtc/v2", "/rtc?join_request=abc"} {
+	for _, path := range []string{"/rtc/v2", "/rtc/v2/validate", "/rtc/v1/more", "/rtc/"} {
 		res, err := http.Get(url + path)
 		if err != nil {
 			t.Fatal(err)

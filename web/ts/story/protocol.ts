@@ -17,7 +17,6 @@ declare const LivekitClient: typeof Kit;
 
 const key = "protocol";
 const secret = "a-secret-of-the-protocol-story-of-32-characters";
-const room = "conformance";
 const program = process.env["CONSILIUM_BINARY"] ?? join(root, "bin/consilium");
 const limitMs = Number(process.env["CONSILIUM_STORY_PATIENCE"] ?? 60_000);
 const chromiums = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome-stable", "/usr/bin/google-chrome",
@@ -27,12 +26,12 @@ const flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-ru
   "--disable-features=WebRtcHideLocalIpsWithMdns", "--autoplay-policy=no-user-gesture-required"];
 
 /** What a page remembers: its room, what happened in it, and its sockets. */
-interface Held extends Window { room: Kit.Room; seen: string[]; sockets: WebSocket[]; keys?: Kit.ExternalE2EEKeyProvider }
+interface Held extends Window { room: Kit.Room; seen: string[]; sockets: WebSocket[]; keys?: Kit.ExternalE2EEKeyProvider; drawn?: MediaStreamTrack[] }
 
 function token(identity: string, grant: Record<string, unknown>): string {
   const part = (v: unknown): string => Buffer.from(JSON.stringify(v)).toString("base64url");
   const now = Math.floor(Date.now() / 1000);
-  const text = `${part({ alg: "HS256", typ: "JWT" })}.${part({ iss: key, sub: identity, nbf: now - 5, exp: now + 600, video: { room, ...grant } })}`;
+  const text = `${part({ alg: "HS256", typ: "JWT" })}.${part({ iss: key, sub: identity, nbf: now - 5, exp: now + 600, video: grant })}`;
   return `${text}.${createHmac("sha256", secret).update(text).digest("base64url")}`;
 }
 
@@ -75,6 +74,11 @@ class Bench {
     return new Bench(`ws://127.0.0.1:${port}`, `http://localhost:${(web.address() as AddressInfo).port}/`, engine, web, browser);
   }
 
+  /** Whether who joins has one connection for both directions. */
+  single = false;
+  /** Where who joins goes to. */
+  room = "";
+
   /** A page that has joined as somebody; with a pass, encrypted end to end. */
   async join(identity: string, hertz: number, pass?: string): Promise<Page> {
     const context = await this.browser.newContext({ permissions: ["camera", "microphone"] });
@@ -94,11 +98,11 @@ class Bench {
     });
     const page = await context.newPage();
     await page.goto(this.pages);
-    const ticket = token(identity, { roomJoin: true, canUpdateOwnMetadata: true });
-    await page.evaluate(async ({ url, ticket, pass }) => {
+    const ticket = token(identity, { room: this.room, roomJoin: true, canUpdateOwnMetadata: true });
+    await page.evaluate(async ({ url, ticket, pass, single }) => {
       const w = window as unknown as Held;
       const kit = LivekitClient;
-      const options: Kit.RoomOptions = { dynacast: true, publishDefaults: { simulcast: true, red: true, dtx: false } };
+      const options: Kit.RoomOptions = { singlePeerConnection: single, dynacast: true, publishDefaults: { simulcast: true, red: true, dtx: false } };
       if (pass !== undefined) {
         w.keys = new kit.ExternalE2EEKeyProvider();
         await w.keys.setKey(pass);
@@ -126,14 +130,16 @@ class Bench {
       r.registerTextStreamHandler("chat", async (reader, from) => say(`text ${from.identity} ${await reader.readAll()}`));
       if (pass !== undefined) await r.setE2EEEnabled(true);
       await r.connect(url, ticket);
-    }, { url: this.url, ticket, pass });
+    }, { url: this.url, ticket, pass, single: this.single });
+    const dialled = await page.evaluate(() => (window as unknown as Held).sockets.map((s) => new URL(s.url).pathname));
+    if (dialled.join() !== (this.single ? "/rtc/v1" : "/rtc")) throw new Error(`${identity} came by ${dialled.join()}`);
     return page;
   }
 
   /** A call of RoomService, which must answer. */
   async service(method: string, request: Record<string, unknown>): Promise<void> {
     const answer = await fetch(`${this.url.replace("ws", "http")}/twirp/livekit.RoomService/${method}`, {
-      method: "POST", headers: { "Content-Type": "application/json", Authorization: `Bearer ${token("operator", { roomAdmin: true })}` }, body: JSON.stringify({ room, ...request }),
+      method: "POST", headers: { "Content-Type": "application/json", Authorization: `Bearer ${token("operator", { room: this.room, roomAdmin: true })}` }, body: JSON.stringify({ room: this.room, ...request }),
     });
     if (!answer.ok) throw new Error(`${method}: ${answer.status} ${await answer.text()}`);
   }
@@ -217,90 +223,76 @@ const publish = async (page: Page): Promise<void> => page.evaluate(async () => {
   await me.setCameraEnabled(true, { resolution: { width: 640, height: 360, frameRate: 10 } });
 });
 
+/** Ends or begins the subscriptions to everything of alice's. */
+const wishes = (page: Page, on: boolean): Promise<void> => page.evaluate((on) => {
+  for (const p of (window as unknown as Held).room.remoteParticipants.get("alice")?.trackPublications.values() ?? []) (p as Kit.RemoteTrackPublication).setSubscribed(on);
+}, on);
+
+/** Publishes so many small moving pictures besides, or ends those there are. */
+const more = (page: Page, n: number): Promise<void> => page.evaluate(async (n) => {
+  const w = window as unknown as Held;
+  const me = w.room.localParticipant;
+  if (n === 0) await me.unpublishTracks((w.drawn ?? []).splice(0));
+  for (let i = 0; i < n; i++) {
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [64, 64];
+    const ink = canvas.getContext("2d");
+    let turn = 0;
+    setInterval(() => { if (ink) { ink.fillStyle = `hsl(${(turn += 40)} 90% 50%)`; ink.fillRect(0, 0, 64, 64); } }, 100);
+    const [track] = canvas.captureStream(10).getVideoTracks();
+    if (!track) throw new Error("nothing is drawn");
+    (w.drawn ??= []).push(track);
+    await me.publishTrack(track, { name: `drawn ${i}`, simulcast: false });
+  }
+}, n);
+
+/** Waits until exactly so many pictures of alice's are there and move. */
+async function moving(page: Page, n: number): Promise<void> {
+  const limit = Date.now() + limitMs;
+  for (;;) {
+    const [there, moving] = await page.evaluate(async () => {
+      let moving = 0, there = 0;
+      for (const pub of (window as unknown as Held).room.remoteParticipants.get("alice")?.trackPublications.values() ?? []) {
+        if (pub.kind !== LivekitClient.Track.Kind.Video) continue;
+        there++;
+        (await pub.track?.getRTCStatsReport())?.forEach((s: { type: string; framesDecoded?: number }) => {
+          if (s.type === "inbound-rtp" && (s.framesDecoded ?? 0) >= 3) moving++;
+        });
+      }
+      return [there, moving];
+    });
+    if (there === n && moving === n) return;
+    if (Date.now() > limit) throw new Error(`${n} pictures are to move: ${there} are there, ${moving} move`);
+  }
+}
+
+/** The connection that a page receives on. */
+interface Inner { engine: { pcManager: { publisher: Transport; subscriber?: Transport } } }
+interface Transport { getTransceivers(): RTCRtpTransceiver[]; getRemoteDescription(): RTCSessionDescriptionInit }
+
+const count = (page: Page): Promise<number> => page.evaluate(() => {
+  const m = ((window as unknown as Held).room as unknown as Inner).engine.pcManager;
+  return (m.subscriber ?? m.publisher).getTransceivers().length;
+});
+
+/** Waits until so many sections receive, by the last answer. */
+async function receiving(page: Page, n: number): Promise<void> {
+  await page.waitForFunction((n) => {
+    const m = ((window as unknown as Held).room as unknown as Inner).engine.pcManager;
+    return (m.subscriber ?? m.publisher).getTransceivers().filter((t) => t.currentDirection?.includes("recv")).length === n;
+  }, n);
+}
+
+/** The engine's ICE credentials on the connection that a page sends on. */
+const credentials = (page: Page): Promise<string> => page.evaluate(() =>
+  /a=ice-ufrag:(.*)/.exec(((window as unknown as Held).room as unknown as Inner).engine.pcManager.publisher.getRemoteDescription().sdp ?? "")?.[1] ?? "");
+
 export async function protocol(): Promise<Counts> {
   const bench = await Bench.open();
   try {
-    let alice!: Page, bob!: Page;
-    await bench.step("join: both are connected and see each other", async () => {
-      alice = await bench.join("alice", 440);
-      bob = await bench.join("bob", 660);
-      await sees(alice, "joined bob");
-      if (!(await bob.evaluate(() => (window as unknown as Held).room.remoteParticipants.has("alice")))) throw new Error("bob does not see alice");
-    });
-    await bench.step("publish and subscribe: picture and sound arrive, the sound as RED", async () => {
-      await publish(alice);
-      await sees(bob, "subscribed alice microphone", "subscribed alice camera");
-      await flows(bob, "alice");
-      await until("redundancy", bob, "alice", (now) => now.repeated > 20);
-    });
-    await bench.step("speakers: who speaks is told", () => sees(bob, "speaks alice"));
-    await bench.step("mute: it is told both ways, and sound comes back", async () => {
-      await alice.evaluate(() => (window as unknown as Held).room.localParticipant.setMicrophoneEnabled(false).then(() => undefined));
-      await sees(bob, "muted alice microphone");
-      await alice.evaluate(() => (window as unknown as Held).room.localParticipant.setMicrophoneEnabled(true).then(() => undefined));
-      await sees(bob, "unmuted alice microphone");
-      await flows(bob, "alice");
-    });
-    await bench.step("simulcast: the receiver's wish switches the layer, down and up", async () => {
-      const wish = (quality: 0 | 2): Promise<void> => bob.evaluate((q) => {
-        const pub = (window as unknown as Held).room.remoteParticipants.get("alice")?.getTrackPublication(LivekitClient.Track.Source.Camera);
-        (pub as Kit.RemoteTrackPublication).setVideoQuality(q);
-      }, quality);
-      await wish(2);
-      await until("the large picture", bob, "alice", (now) => now.width === 640);
-      await wish(0);
-      await until("the small picture", bob, "alice", (now) => now.width > 0 && now.width < 640);
-      await wish(2);
-      await until("the large picture again", bob, "alice", (now) => now.width === 640);
-      await flows(bob, "alice");
-    });
-    await bench.step("data: packets and text streams arrive with who sent them", async () => {
-      await alice.evaluate(async () => {
-        const me = (window as unknown as Held).room.localParticipant;
-        await me.publishData(new TextEncoder().encode("hello"), { reliable: true, topic: "t" });
-        await me.sendText("a text", { topic: "chat" });
-      });
-      await sees(bob, "data alice t hello", "text alice a text");
-    });
-    await bench.step("attributes, metadata and name are changed by their owner", async () => {
-      await alice.evaluate(async () => {
-        const me = (window as unknown as Held).room.localParticipant;
-        await me.setAttributes({ hand: "up" });
-        await me.setMetadata("m1");
-        await me.setName("Alice");
-      });
-      await sees(bob, 'attributes alice {"hand":"up"}', "metadata alice m1", "name alice Alice");
-    });
-    await bench.step("permission: taken away the tracks end, given back they return", async () => {
-      await bench.service("UpdateParticipant", { identity: "alice", permission: { can_subscribe: true, can_publish: false, can_publish_data: true } });
-      await sees(alice, "permissions alice publish=false");
-      await sees(bob, "unpublished alice microphone", "unpublished alice camera");
-      await bench.service("UpdateParticipant", { identity: "alice", permission: { can_subscribe: true, can_publish: true, can_publish_data: true, can_update_metadata: true } });
-      await sees(alice, "permissions alice publish=true");
-      await publish(alice);
-      await sees(bob, "subscribed alice microphone", "subscribed alice camera");
-      await flows(bob, "alice");
-    });
-    await bench.step("resume: a dropped socket is not noticed by the others", async () => {
-      await alice.evaluate(() => (window as unknown as Held).sockets.forEach((s) => s.close()));
-      await sees(alice, "reconnected");
-      await flows(bob, "alice");
-      const seen = await bob.evaluate(() => (window as unknown as Held).seen.filter((s) => s.startsWith("left") || s.startsWith("unpublished")));
-      if (seen.length > 0) throw new Error(`bob saw ${seen.join(", ")}`);
-    });
-    await bench.step("restart: told to join again, the client is back with its tracks", async () => {
-      await alice.evaluate(() => (window as unknown as Held).room.simulateScenario("leave-full-reconnect"));
-      await sees(bob, "left alice", "joined alice", "subscribed alice microphone", "subscribed alice camera");
-      await sees(alice, "reconnected");
-      await flows(bob, "alice");
-    });
-    await bench.step("removal: the client is told why", async () => {
-      await bench.service("RemoveParticipant", { identity: "alice" });
-      await sees(alice, "disconnected 4");
-      await sees(bob, "left alice");
-      await bob.context().close();
-    });
-    await sealed(bench);
+    await told(bench, "two", false, false);
+    await told(bench, "one", true, true);
+    await told(bench, "mixed", true, false);
   } catch {
     // The step has told it.
   } finally {
@@ -309,12 +301,125 @@ export async function protocol(): Promise<Counts> {
   return { passed: bench.passed, failed: bench.failed };
 }
 
+/** The whole of it, between two whose connections are of these forms. */
+async function told(bench: Bench, name: string, first: boolean, second: boolean): Promise<void> {
+  console.log(`--    ${name}: who speaks has ${first ? "one connection" : "two"}, who listens ${second ? "one" : "two"}`);
+  bench.room = name;
+  let alice!: Page, bob!: Page;
+  await bench.step("join: both are connected and see each other", async () => {
+    bench.single = first;
+    alice = await bench.join("alice", 440);
+    bench.single = second;
+    bob = await bench.join("bob", 660);
+    await sees(alice, "joined bob");
+    if (!(await bob.evaluate(() => (window as unknown as Held).room.remoteParticipants.has("alice")))) throw new Error("bob does not see alice");
+  });
+  await bench.step("publish and subscribe: picture and sound arrive, the sound as RED", async () => {
+    await publish(alice);
+    await sees(bob, "subscribed alice microphone", "subscribed alice camera");
+    await flows(bob, "alice");
+    await until("redundancy", bob, "alice", (now) => now.repeated > 20);
+  });
+  await bench.step("speakers: who speaks is told", () => sees(bob, "speaks alice"));
+  await bench.step("mute: it is told both ways, and sound comes back", async () => {
+    await alice.evaluate(() => (window as unknown as Held).room.localParticipant.setMicrophoneEnabled(false).then(() => undefined));
+    await sees(bob, "muted alice microphone");
+    await alice.evaluate(() => (window as unknown as Held).room.localParticipant.setMicrophoneEnabled(true).then(() => undefined));
+    await sees(bob, "unmuted alice microphone");
+    await flows(bob, "alice");
+  });
+  await bench.step("simulcast: the receiver's wish switches the layer, down and up", async () => {
+    const wish = (quality: 0 | 2): Promise<void> => bob.evaluate((q) => {
+      const pub = (window as unknown as Held).room.remoteParticipants.get("alice")?.getTrackPublication(LivekitClient.Track.Source.Camera);
+      (pub as Kit.RemoteTrackPublication).setVideoQuality(q);
+    }, quality);
+    await wish(2);
+    await until("the large picture", bob, "alice", (now) => now.width === 640);
+    await wish(0);
+    await until("the small picture", bob, "alice", (now) => now.width > 0 && now.width < 640);
+    await wish(2);
+    await until("the large picture again", bob, "alice", (now) => now.width === 640);
+    await flows(bob, "alice");
+  });
+  await bench.step("subscriptions: ended and begun again, and more than there were sections for", async () => {
+    await wishes(bob, false);
+    await until("the end of picture and sound", bob, "alice", (now) => now.frames === 0 && now.samples === 0);
+    await wishes(bob, true);
+    await flows(bob, "alice");
+    await more(alice, 5);
+    await moving(bob, 6);
+    const sections = await count(bob);
+    await more(alice, 0);
+    await moving(bob, 1);
+    await receiving(bob, 2);
+    await more(alice, 5);
+    await moving(bob, 6);
+    if ((await count(bob)) >= sections + 5) throw new Error(`${sections} sections were not used again: ${await count(bob)}`);
+    await more(alice, 0);
+    await receiving(bob, 2);
+    await flows(bob, "alice");
+    await bob.evaluate(() => void (window as unknown as Held).seen.splice(0));
+  });
+  await bench.step("data: packets and text streams arrive with who sent them", async () => {
+    await alice.evaluate(async () => {
+      const me = (window as unknown as Held).room.localParticipant;
+      await me.publishData(new TextEncoder().encode("hello"), { reliable: true, topic: "t" });
+      await me.sendText("a text", { topic: "chat" });
+    });
+    await sees(bob, "data alice t hello", "text alice a text");
+  });
+  await bench.step("attributes, metadata and name are changed by their owner", async () => {
+    await alice.evaluate(async () => {
+      const me = (window as unknown as Held).room.localParticipant;
+      await me.setAttributes({ hand: "up" });
+      await me.setMetadata("m1");
+      await me.setName("Alice");
+    });
+    await sees(bob, 'attributes alice {"hand":"up"}', "metadata alice m1", "name alice Alice");
+  });
+  await bench.step("permission: taken away the tracks end, given back they return", async () => {
+    await bench.service("UpdateParticipant", { identity: "alice", permission: { can_subscribe: true, can_publish: false, can_publish_data: true } });
+    await sees(alice, "permissions alice publish=false");
+    await sees(bob, "unpublished alice microphone", "unpublished alice camera");
+    await bench.service("UpdateParticipant", { identity: "alice", permission: { can_subscribe: true, can_publish: true, can_publish_data: true, can_update_metadata: true } });
+    await sees(alice, "permissions alice publish=true");
+    await publish(alice);
+    await sees(bob, "subscribed alice microphone", "subscribed alice camera");
+    await flows(bob, "alice");
+  });
+  await bench.step("resume: a dropped socket is not noticed by the others, and ICE starts anew", async () => {
+    const before = await credentials(alice);
+    await alice.evaluate(() => (window as unknown as Held).sockets.forEach((s) => s.close()));
+    await sees(alice, "reconnected");
+    await flows(bob, "alice");
+    const seen = await bob.evaluate(() => (window as unknown as Held).seen.filter((s) => s.startsWith("left") || s.startsWith("unpublished")));
+    if (seen.length > 0) throw new Error(`bob saw ${seen.join(", ")}`);
+    if ((await credentials(alice)) === before) throw new Error("ICE did not start anew");
+  });
+  await bench.step("restart: told to join again, the client is back with its tracks", async () => {
+    await alice.evaluate(() => (window as unknown as Held).room.simulateScenario("leave-full-reconnect"));
+    await sees(bob, "left alice", "joined alice", "subscribed alice microphone", "subscribed alice camera");
+    await sees(alice, "reconnected");
+    await flows(bob, "alice");
+  });
+  await bench.step("removal: the client is told why", async () => {
+    await bench.service("RemoveParticipant", { identity: "alice" });
+    await sees(alice, "disconnected 4");
+    await sees(bob, "left alice");
+    await bob.context().close();
+    await alice.context().close();
+  });
+  await sealed(bench, first, second);
+}
+
 /** Frames encrypted end to end: the engine passes on what it cannot read, and nobody else's key is its business. */
-async function sealed(bench: Bench): Promise<void> {
+async function sealed(bench: Bench, first: boolean, second: boolean): Promise<void> {
   let fay!: Page, gus!: Page, hal!: Page;
   const errors = (page: Page): Promise<string[]> => page.evaluate(() => (window as unknown as Held).seen.filter((s) => s.startsWith("no key")));
   await bench.step("encryption: who has the key sees, hears and reads, and is told that it is encrypted", async () => {
+    bench.single = first;
     fay = await bench.join("fay", 440, "the key");
+    bench.single = second;
     gus = await bench.join("gus", 660, "the key");
     await publish(fay);
     await sees(gus, "subscribed fay microphone", "subscribed fay camera");
