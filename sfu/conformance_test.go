@@ -26,6 +26,8 @@ type sdkClient struct {
 	mu      sync.Mutex
 	seen    []string
 	packets int
+	last    map[string]time.Time // of the last packet, by who sent it
+	longest time.Duration        // without one of somebody
 	changed chan struct{}
 }
 
@@ -89,6 +91,19 @@ func (c *sdkClient) hears() {
 	c.until("sound", func() bool { return c.packets >= from+20 })
 }
 
+// measure begins to measure the longest time without a packet of somebody; gap tells it.
+func (c *sdkClient) measure() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last, c.longest = map[string]time.Time{}, 0
+}
+
+func (c *sdkClient) gap() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.longest
+}
+
 func newSDKClient(t *testing.T, url, id string, options ...lksdk.ConnectOption) *sdkClient {
 	t.Helper()
 	v := &auth.VideoGrant{RoomJoin: true, Room: "room"}
@@ -97,7 +112,7 @@ func newSDKClient(t *testing.T, url, id string, options ...lksdk.ConnectOption) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &sdkClient{t: t, id: id, changed: make(chan struct{}, 1)}
+	c := &sdkClient{t: t, id: id, last: map[string]time.Time{}, changed: make(chan struct{}, 1)}
 	cb := lksdk.NewRoomCallback()
 	cb.OnParticipantConnected = func(p *lksdk.RemoteParticipant) { c.say("joined %s", p.Identity()) }
 	cb.OnParticipantDisconnected = func(p *lksdk.RemoteParticipant) { c.say("left %s", p.Identity()) }
@@ -129,6 +144,11 @@ func newSDKClient(t *testing.T, url, id string, options ...lksdk.ConnectOption) 
 			}
 			c.mu.Lock()
 			c.packets++
+			now := time.Now()
+			if last, ok := c.last[p.Identity()]; ok {
+				c.longest = max(c.longest, now.Sub(last))
+			}
+			c.last[p.Identity()] = now
 			c.wake()
 			c.mu.Unlock()
 		}

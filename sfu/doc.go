@@ -56,6 +56,7 @@
 //	another network, ICE restart          TestPromise08, TestResumeRestartsICEWhereNothingArrives
 //	UDP blocked                           TestPromise09, sfu/turn TestACallGoesThroughTheRelay
 //	engine killed, engine stopped         cmd/consilium TestPromise10 (tag), TestRunningConsultsGoOnWhileTheServiceStops
+//	engine stopped for another            TestPromise12 (tag): 0.08 s without a packet; story protocol: see below
 //	packets of strangers, damaged ones    TestPacketsFromStrangers..., TestDamagedPackets...
 //	nonsense inside RTP, RTCP, SCTP       TestMalformedContentsEndAtTheEngine
 //	nonsense in signaling, bad tokens     TestPromise14, TestBadTokens..., sfu/signal TestLimitsEndTheSocket and its fuzz targets
@@ -64,6 +65,10 @@
 //	claims on what is another's           promise_claim_test.go
 //	no consent                            TestNothingIsSentWithoutConsent
 //	an hour of joins and leaves           cmd/consilium TestSoak (tag; CONSILIUM_SOAK sets its length)
+//
+// When an engine stops, who is still there joins again at the same address, where another
+// may answer. The Go client is heard again after 80 ms; livekit-client waits 2 s by itself
+// before it plays what it is sent, so that a browser is silent for 2.2 to 2.5 s.
 //
 // `make test-long` plays those with the tag, and the others with fifty times the volume:
 // 10^6 packets, 10^5 frames. The protocol as the real clients see it is conformance_test.go

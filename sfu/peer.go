@@ -80,8 +80,9 @@ type Peer struct {
 	done chan struct{}
 	once sync.Once
 
-	pub *publisher // owned by the loop
-	sub *subscriber
+	pub  *publisher // owned by the loop
+	sub  *subscriber
+	held *livekit.SessionDescription // owned by the loop: see handleFirst
 
 	publishing  atomic.Pointer[publisher]
 	subLink     atomic.Pointer[link]
@@ -191,7 +192,7 @@ func (s *Server) join(req JoinRequest) (*Peer, error) {
 		p.ops <- func() { p.handleAddTrack(add) }
 	}
 	if req.Offer != nil {
-		p.ops <- func() { p.handleOffer(req.Offer) }
+		p.ops <- func() { p.handleFirst(req.Offer) }
 	}
 	go p.run()
 	return p, nil
@@ -396,6 +397,11 @@ func (p *Peer) stop(action livekit.LeaveRequest_Action, reason livekit.Disconnec
 		p.sink = nil
 		p.sinkMu.Unlock()
 		if sink != nil {
+			if action == livekit.LeaveRequest_RECONNECT && p.sdk == "go" {
+				// The Go client that is told to join again does not publish again. One that
+				// tries to resume in vain does.
+				action = livekit.LeaveRequest_RESUME
+			}
 			if reason != livekit.DisconnectReason_CLIENT_INITIATED {
 				sink.Send(leaveMessage(action, reason))
 			}

@@ -1,8 +1,10 @@
 package sfu
 
 import (
+	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/livekit/protocol/livekit"
 	"github.com/pion/webrtc/v4"
@@ -24,7 +26,8 @@ func (p *Peer) handle(req *livekit.SignalRequest) {
 	case *livekit.SignalRequest_Answer:
 		p.sub.answer(m.Answer)
 	case *livekit.SignalRequest_Trickle:
-		// Remote candidates are not used; see cleanSDP.
+		// Remote candidates are not used; see description.
+		p.answerHeld()
 	case *livekit.SignalRequest_AddTrack:
 		p.handleAddTrack(m.AddTrack)
 	case *livekit.SignalRequest_Mute:
@@ -57,7 +60,31 @@ func (p *Peer) handle(req *livekit.SignalRequest) {
 	}
 }
 
+// holdFirst bounds the wait for a client that is not ready for an answer.
+const holdFirst = 2 * time.Second
+
+// handleFirst takes the offer that came with the request to join. The Go client reads
+// messages before it has set its own offer, and an answer that comes first is lost: its
+// first candidate says that it has.
+func (p *Peer) handleFirst(sd *livekit.SessionDescription) {
+	if p.sdk != "go" {
+		p.handleOffer(sd)
+		return
+	}
+	p.held = sd
+	wait := time.AfterFunc(holdFirst, func() { p.later(p.answerHeld) })
+	context.AfterFunc(p.sub.link.ctx, func() { wait.Stop() })
+}
+
+func (p *Peer) answerHeld() {
+	if sd := p.held; sd != nil {
+		p.held = nil
+		p.handleOffer(sd)
+	}
+}
+
 func (p *Peer) handleOffer(sd *livekit.SessionDescription) {
+	p.held = nil // a later one counts
 	if p.pub == nil {
 		pub, err := newPublisher(p)
 		if err != nil {

@@ -275,6 +275,9 @@ func (r *Room) close(reason livekit.DisconnectReason) {
 	}
 	r.closed = true
 	for _, p := range r.people {
+		if p.peer != nil && reason == livekit.DisconnectReason_SERVER_SHUTDOWN {
+			p.peer.sendRefreshLocked() // what it may do now, for the engine it joins next
+		}
 		r.leaveLocked(p, reason)
 	}
 	clear(r.admissions)

@@ -6,7 +6,7 @@ import { createHmac } from "node:crypto";
 import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
-import { type AddressInfo, createServer as createSocket } from "node:net";
+import { type AddressInfo, connect, createServer as createSocket, type Server as Door } from "node:net";
 import { join } from "node:path";
 import type * as Kit from "livekit-client";
 import { type Browser, chromium, type Page } from "playwright-core";
@@ -26,7 +26,7 @@ const flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-ru
   "--disable-features=WebRtcHideLocalIpsWithMdns", "--autoplay-policy=no-user-gesture-required"];
 
 /** What a page remembers: its room, what happened in it, and its sockets. */
-interface Held extends Window { room: Kit.Room; seen: string[]; sockets: WebSocket[]; keys?: Kit.ExternalE2EEKeyProvider; drawn?: MediaStreamTrack[] }
+interface Held extends Window { room: Kit.Room; seen: string[]; sockets: WebSocket[]; keys?: Kit.ExternalE2EEKeyProvider; drawn?: MediaStreamTrack[]; silent?: number }
 
 function token(identity: string, grant: Record<string, unknown>): string {
   const part = (v: unknown): string => Buffer.from(JSON.stringify(v)).toString("base64url");
@@ -44,13 +44,16 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** The engine, a server with one empty page, and a browser. */
+/** An engine in a process of its own. */
+interface Engine { port: number; process: ChildProcess }
+
+/** The engine behind a door, a server with one empty page, and a browser. */
 class Bench {
   passed = 0;
   failed = 0;
-  private constructor(readonly url: string, private readonly pages: string, private readonly engine: ChildProcess, private readonly web: Server, private readonly browser: Browser) {}
+  private constructor(readonly url: string, private readonly pages: string, private engine: Engine, private readonly door: Door, private readonly web: Server, private readonly browser: Browser) {}
 
-  static async open(): Promise<Bench> {
+  private static async start(): Promise<Engine> {
     const port = await freePort();
     const engine = spawn(program, ["media", "--addr", `127.0.0.1:${port}`, "--udp-port", "0", "--key", key, "--secret", secret],
       { stdio: ["ignore", "ignore", "inherit"], env: { PATH: process.env["PATH"], CONSILIUM_DRAIN: "1s" } });
@@ -58,6 +61,15 @@ class Bench {
     while (!(await fetch(`http://127.0.0.1:${port}/healthz`).then((r) => r.ok, () => false))) {
       if (Date.now() > until || engine.exitCode !== null) throw new Error("the media engine does not answer");
     }
+    return { port, process: engine };
+  }
+
+  static async open(): Promise<Bench> {
+    const door = createSocket((from) => {
+      const to = connect(bench.engine.port, "127.0.0.1");
+      for (const [a, b] of [[from, to], [to, from]] as const) a.on("error", () => b.destroy()).on("close", () => b.destroy()).pipe(b);
+    }).listen(0, "127.0.0.1");
+    await once(door, "listening");
     const dist = join(root, "web/ts/node_modules/livekit-client/dist");
     const scripts: Record<string, Buffer> = {
       "/kit.js": readFileSync(join(dist, "livekit-client.umd.js")), "/worker.mjs": readFileSync(join(dist, "livekit-client.e2ee.worker.mjs")),
@@ -71,7 +83,16 @@ class Bench {
     const executablePath = process.env["CONSILIUM_CHROMIUM"] ?? chromiums.find((p) => existsSync(p));
     if (!executablePath) throw new Error("no Chromium found: set CONSILIUM_CHROMIUM");
     const browser = await chromium.launch({ executablePath, args: flags });
-    return new Bench(`ws://127.0.0.1:${port}`, `http://localhost:${(web.address() as AddressInfo).port}/`, engine, web, browser);
+    const bench = new Bench(`ws://127.0.0.1:${(door.address() as AddressInfo).port}`, `http://localhost:${(web.address() as AddressInfo).port}/`, await Bench.start(), door, web, browser);
+    return bench;
+  }
+
+  /** Takes whoever comes from now on to another engine, and stops the first: it waits a second for those who talk. */
+  async move(): Promise<void> {
+    const first = this.engine.process;
+    this.engine = await Bench.start();
+    first.kill("SIGTERM");
+    await once(first, "exit");
   }
 
   /** Whether who joins has one connection for both directions. */
@@ -160,8 +181,10 @@ class Bench {
   async close(): Promise<void> {
     await this.browser.close();
     this.web.close();
-    this.engine.kill("SIGTERM");
-    if (this.engine.exitCode === null) await once(this.engine, "exit");
+    this.door.close();
+    const { process } = this.engine;
+    process.kill("SIGTERM");
+    if (process.exitCode === null) await once(process, "exit");
   }
 }
 
@@ -221,6 +244,25 @@ const publish = async (page: Page): Promise<void> => page.evaluate(async () => {
   const me = (window as unknown as Held).room.localParticipant;
   await me.setMicrophoneEnabled(true);
   await me.setCameraEnabled(true, { resolution: { width: 640, height: 360, frameRate: 10 } });
+});
+
+/** Measures the longest time in which no packet of alice's sound arrives, in ms; the statistics are renewed every 50 ms. */
+const listen = (page: Page): Promise<void> => page.evaluate(() => {
+  const w = window as unknown as Held;
+  let last = performance.now(), had = -1;
+  w.silent = 0;
+  const look = async (): Promise<void> => {
+    const track = w.room.remoteParticipants.get("alice")?.getTrackPublication(LivekitClient.Track.Source.Microphone)?.track;
+    let got = -1;
+    (await track?.getRTCStatsReport())?.forEach((s: { type: string; packetsReceived?: number }) => { if (s.type === "inbound-rtp") got = s.packetsReceived ?? -1; });
+    const now = performance.now();
+    if (got > 0 && got !== had) {
+      if (had >= 0) w.silent = Math.max(w.silent ?? 0, now - last);
+      [had, last] = [got, now];
+    }
+    setTimeout(() => void look(), 10);
+  };
+  void look();
 });
 
 /** Ends or begins the subscriptions to everything of alice's. */
@@ -401,6 +443,13 @@ async function told(bench: Bench, name: string, first: boolean, second: boolean)
     await sees(bob, "left alice", "joined alice", "subscribed alice microphone", "subscribed alice camera");
     await sees(alice, "reconnected");
     await flows(bob, "alice");
+  });
+  await bench.step("move: when the engine is stopped for another, the call goes on there", async () => {
+    await listen(bob);
+    await bench.move();
+    await sees(bob, "reconnected", "subscribed alice microphone", "subscribed alice camera");
+    await flows(bob, "alice");
+    console.log(`      ${await bob.evaluate(() => Math.round((window as unknown as Held).silent ?? 0))} ms without a packet of sound`);
   });
   await bench.step("removal: the client is told why", async () => {
     await bench.service("RemoveParticipant", { identity: "alice" });
