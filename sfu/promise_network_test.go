@@ -34,11 +34,16 @@ func (b *browser) stayed(id, sid string) {
 
 // TestPromise06 is NAT rebinding: speaker and listener get another address each.
 func TestPromise06NewAddressesAreFollowedWithoutARejoin(t *testing.T) {
+	t.Run("two connections", func(t *testing.T) { newAddresses(t, false) })
+	t.Run("one connection", func(t *testing.T) { newAddresses(t, true) })
+}
+
+func newAddresses(t *testing.T, single bool) {
 	server, _ := start(t, none, none)
 	beside := newBystanders(t, server)
 	mouth, ear := weaklink.New(t, server.Addr(), 1), weaklink.New(t, server.Addr(), 2)
-	a := newBrowser(t, server, "a", mouth)
-	b := newBrowser(t, server, "b", ear)
+	a := enter(t, server, "room", "a", mouth, browserAPI(t), single)
+	b := enter(t, server, "room", "b", ear, browserAPI(t), single)
 	control := newBrowser(t, server, "control", nil) // hears a, and keeps its own address
 	a.speak()
 	b.hears(20)
@@ -67,11 +72,16 @@ func TestPromise06NewAddressesAreFollowedWithoutARejoin(t *testing.T) {
 
 // TestPromise07 is UDP gone in both directions for a while.
 func TestPromise07MediaIsBackAfterABlackout(t *testing.T) {
+	t.Run("two connections", func(t *testing.T) { blacksOut(t, false) })
+	t.Run("one connection", func(t *testing.T) { blacksOut(t, true) })
+}
+
+func blacksOut(t *testing.T, single bool) {
 	server, _ := start(t, none, none)
 	beside := newBystanders(t, server)
 	relay := weaklink.New(t, server.Addr(), 1)
 	a := newBrowser(t, server, "a", nil)
-	b := newBrowser(t, server, "b", relay)
+	b := enter(t, server, "room", "b", relay, browserAPI(t), single)
 	a.speak()
 	b.hears(20)
 	sid := sidOf(t, b, "b")
@@ -189,11 +199,16 @@ func TestResumeRestartsICEWhereNothingArrives(t *testing.T) {
 // An address that answers no check gets nothing for long, whatever else comes from it
 // (RFC 7675): anybody can send from somebody's address.
 func TestNothingIsSentWithoutConsent(t *testing.T) {
+	t.Run("two connections", func(t *testing.T) { withoutConsent(t, false) })
+	t.Run("one connection", func(t *testing.T) { withoutConsent(t, true) })
+}
+
+func withoutConsent(t *testing.T, single bool) {
 	server, _ := start(t, none, none)
 	beside := newBystanders(t, server)
 	ear := weaklink.New(t, server.Addr(), 1)
 	a := newBrowser(t, server, "a", nil)
-	b := newBrowser(t, server, "b", ear)
+	b := enter(t, server, "room", "b", ear, browserAPI(t), single)
 	a.speak()
 	b.hears(20)
 	sid := sidOf(t, b, "b")

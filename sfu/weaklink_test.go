@@ -34,7 +34,9 @@ type browser struct {
 	peer   *sfu.Peer
 	in     chan *livekit.SignalResponse
 
-	pub, sub *webrtc.PeerConnection
+	pub, sub *webrtc.PeerConnection // the same one when single
+	single   bool
+	claims   sfu.Claims
 	done     chan struct{}
 	loop     sync.WaitGroup
 
@@ -51,6 +53,8 @@ type browser struct {
 	last      atomic.Int64 // UnixNano of the last video packet
 	waits     []time.Duration
 	left      *livekit.LeaveRequest
+	again     bool // offer once more
+	restart   bool // and ICE anew
 }
 
 func (b *browser) Send(m *livekit.SignalResponse) {
@@ -132,6 +136,12 @@ func newClient(t *testing.T, server *sfu.Server, id string, relay *weaklink.Rela
 // newClientIn is one of a room.
 func newClientIn(t *testing.T, server *sfu.Server, room, id string, relay *weaklink.Relay, api *webrtc.API) *browser {
 	t.Helper()
+	return enter(t, server, room, id, relay, api, false)
+}
+
+// enter joins with one connection or with two.
+func enter(t *testing.T, server *sfu.Server, room, id string, relay *weaklink.Relay, api *webrtc.API, single bool) *browser {
+	t.Helper()
 	raw, err := auth.NewAccessToken(key, secret).SetIdentity(id).SetVideoGrant(&auth.VideoGrant{RoomJoin: true, Room: room}).ToJWT()
 	if err != nil {
 		t.Fatal(err)
@@ -143,19 +153,25 @@ func newClientIn(t *testing.T, server *sfu.Server, room, id string, relay *weakl
 	b := &browser{
 		t: t, server: server, relay: relay, in: make(chan *livekit.SignalResponse, 1024), done: make(chan struct{}),
 		published: map[string]chan string{}, answers: make(chan *livekit.SessionDescription, 8),
-		states: map[string]livekit.StreamState{}, heard: map[uint16]bool{},
+		states: map[string]livekit.StreamState{}, heard: map[uint16]bool{}, single: single, claims: claims,
 	}
 	if b.pub, err = api.NewPeerConnection(webrtc.Configuration{}); err != nil {
 		t.Fatal(err)
 	}
-	if b.sub, err = api.NewPeerConnection(webrtc.Configuration{}); err != nil {
-		t.Fatal(err)
+	if b.sub = b.pub; !single {
+		if b.sub, err = api.NewPeerConnection(webrtc.Configuration{}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	b.sub.OnTrack(b.onTrack)
-	if b.peer, err = server.Join(context.Background(), sfu.JoinRequest{Claims: claims, Sink: b, AutoSubscribe: true, SDK: "test"}); err != nil {
+	if b.peer, err = server.Join(context.Background(), sfu.JoinRequest{Claims: claims, Sink: b, AutoSubscribe: true, SDK: "test", Single: single}); err != nil {
 		t.Fatal(err)
 	}
 	b.loop.Go(b.run)
+	if single {
+		b.ask(1, 1)
+		b.negotiate(false)
+	}
 	t.Cleanup(func() {
 		close(b.done) // what still comes meets a connection that is ending
 		b.loop.Wait()
@@ -220,7 +236,14 @@ func (b *browser) run() {
 					return
 				}
 				flush(b.pub)
+				if b.single {
+					b.negotiated()
+					continue
+				}
 				b.answers <- m.Answer
+			case *livekit.SignalResponse_MediaSectionsRequirement:
+				b.ask(m.MediaSectionsRequirement.GetNumAudios(), m.MediaSectionsRequirement.GetNumVideos())
+				b.negotiate(false)
 			case *livekit.SignalResponse_Trickle:
 				pc := b.pub
 				if m.Trickle.Target == livekit.SignalTarget_SUBSCRIBER {
@@ -240,8 +263,13 @@ func (b *browser) run() {
 				b.mu.Unlock()
 			case *livekit.SignalResponse_Leave:
 				b.mu.Lock()
-				b.left = m.Leave
+				if m.Leave.Action != livekit.LeaveRequest_RESUME {
+					b.left = m.Leave
+				}
 				b.mu.Unlock()
+				if b.single && m.Leave.Action == livekit.LeaveRequest_RESUME {
+					b.resumes()
+				}
 			case *livekit.SignalResponse_StreamStateUpdate:
 				b.mu.Lock()
 				for _, s := range m.StreamStateUpdate.StreamStates {
@@ -298,9 +326,62 @@ func (b *browser) publish(codec webrtc.RTPCodecCapability, source livekit.TrackS
 	return track
 }
 
+// ask makes sections that receive.
+func (b *browser) ask(audio, video uint32) {
+	for kind, n := range map[webrtc.RTPCodecType]uint32{webrtc.RTPCodecTypeAudio: audio, webrtc.RTPCodecTypeVideo: video} {
+		for range n {
+			if _, err := b.pub.AddTransceiverFromKind(kind, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}); err != nil {
+				b.t.Error(err)
+			}
+		}
+	}
+}
+
+// negotiate offers on the one connection, or once more after the answer that is awaited.
+func (b *browser) negotiate(restart bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.pub.SignalingState() != webrtc.SignalingStateStable {
+		b.again, b.restart = true, b.restart || restart
+		return
+	}
+	offer, err := b.pub.CreateOffer(&webrtc.OfferOptions{ICERestart: restart})
+	if err == nil {
+		err = b.pub.SetLocalDescription(offer)
+	}
+	if err != nil {
+		b.t.Error(err)
+		return
+	}
+	b.peer.Handle(&livekit.SignalRequest{Message: &livekit.SignalRequest_Offer{Offer: &livekit.SessionDescription{Type: "offer", Sdp: offer.SDP}}})
+}
+
+func (b *browser) negotiated() {
+	b.mu.Lock()
+	again, restart := b.again, b.restart
+	b.again, b.restart = false, false
+	b.mu.Unlock()
+	if again {
+		b.negotiate(restart)
+	}
+}
+
+// resumes is what a client with one connection does when it is told to: another socket,
+// and ICE anew.
+func (b *browser) resumes() {
+	if _, err := b.server.Resume(context.Background(), b.claims, b.peer.SID(), b); err != nil {
+		b.t.Error(err)
+	}
+	b.negotiate(true)
+}
+
 // offer tells the server of what is published.
 func (b *browser) offer() {
 	b.t.Helper()
+	if b.single {
+		b.negotiate(false)
+		return
+	}
 	offer, err := b.pub.CreateOffer(nil)
 	if err == nil {
 		err = b.pub.SetLocalDescription(offer)

@@ -161,14 +161,14 @@ func fuzzToken(t testing.TB, who string, v *auth.VideoGrant) string {
 	return raw
 }
 
-func enter(t testing.TB, server *sfu.Server, who string) (*sfu.Peer, *pipe) {
+func enter(t testing.TB, server *sfu.Server, who string, single bool) (*sfu.Peer, *pipe) {
 	t.Helper()
 	claims, err := server.Verify(fuzzToken(t, who, &auth.VideoGrant{RoomJoin: true, Room: "room"}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	sink := newPipe()
-	peer, err := server.Join(t.Context(), sfu.JoinRequest{Claims: claims, Sink: sink, AutoSubscribe: true})
+	peer, err := server.Join(t.Context(), sfu.JoinRequest{Claims: claims, Sink: sink, AutoSubscribe: true, Single: single})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +180,7 @@ func enter(t testing.TB, server *sfu.Server, who string) (*sfu.Peer, *pipe) {
 func FuzzRequest(f *testing.F) {
 	addFrames(f)
 	server, found := fuzzServer(f)
-	victim, told := enter(f, server, "victim")
+	victim, told := enter(f, server, "victim", false)
 	victim.Handle(&livekit.SignalRequest{Message: &livekit.SignalRequest_AddTrack{AddTrack: &livekit.AddTrackRequest{Cid: "cid", Source: livekit.TrackSource_MICROPHONE}}})
 	for {
 		if m := <-told.in; m.GetTrackPublished() != nil {
@@ -200,7 +200,7 @@ func FuzzRequest(f *testing.F) {
 			return
 		}
 		before := describe(t)
-		peer, sink := enter(t, server, "m")
+		peer, sink := enter(t, server, "m", len(raw)%2 == 1) // with one connection, or with two
 		peer.Handle(req)
 		peer.Handle(&livekit.SignalRequest{Message: &livekit.SignalRequest_PingReq{PingReq: &livekit.Ping{Timestamp: 4242}}})
 		limit := time.After(20 * time.Second)
