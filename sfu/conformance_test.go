@@ -290,6 +290,10 @@ func TestTracksThatNeverSentAreForgotten(t *testing.T) {
 		bob := newSDKClient(t, url, "bob")
 		alice := newSDKClient(t, url, "alice", form...)
 		pc := alice.room.LocalParticipant.GetPublisherPeerConnection()
+		alice.until("a connection", func() bool {
+			alice.wake() // the SDK tells nobody of it
+			return pc.ConnectionState() == webrtc.PeerConnectionStateConnected
+		})
 		for i := range 10 {
 			track, err := lksdk.NewLocalTrack(opusMic)
 			if err != nil {

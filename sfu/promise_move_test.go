@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/livekit/protocol/livekit"
-	"github.com/livekit/protocol/logger"
 	lksdk "github.com/livekit/server-sdk-go/v2"
 
 	"github.com/consilium-health/consilium/sfu"
@@ -60,7 +59,7 @@ func TestPromise12ADrainedConsultIsMoved(t *testing.T) {
 		options []lksdk.ConnectOption
 	}{{"two connections", nil}, {"one connection", []lksdk.ConnectOption{single}}} {
 		t.Run(form.name, func(t *testing.T) {
-			lksdk.SetLogger(logger.GetDiscardLogger())
+			quiet(t)
 			leakcheck.Check(t)
 			m := &moved{}
 			first, answer, end := m.engine(t)

@@ -88,7 +88,7 @@ func (s *subscriber) ask() {
 		need[kindIndex(w.kind)]++
 	}
 	for _, place := range s.of {
-		owes = owes || place.phase == freed
+		owes = owes || place.phase == freed || place.awaits
 		// One whose track has gone is free after the next answer or the one after it.
 		if place.track == nil && place.receives {
 			need[kindIndex(place.kind)]--
@@ -170,8 +170,11 @@ func (s *subscriber) hear(h *heard, o *spoken, missed bool) {
 	switch {
 	case !receives:
 		s.vacate(place)
-	case place.phase == leaving && !missed:
-		place.phase = idle
+	case !missed:
+		place.awaits = false
+		if place.phase == leaving {
+			place.phase = idle
+		}
 	}
 }
 
@@ -193,16 +196,20 @@ func (s *subscriber) seat(place *section) {
 		if w.kind == place.kind {
 			s.waiting = append(s.waiting[:i:i], s.waiting[i+1:]...)
 			place.track, place.phase = w.track, busy
+			place.awaits = s.peer.sdk == "go" && s.pub.local.version > 1
 			s.active[w.track.track.sid] = place
 			return
 		}
 	}
 }
 
-// filled starts what the answer to this offer has told of.
+// filled starts what the answer to this offer has told of. Pion takes packets that are
+// there before it has read the answer for a stream of its own, and may lose the first of
+// them: to it they go when another offer shows that it has. Before the first answer there
+// are no keys.
 func (s *subscriber) filled(d *description) {
 	for i := range d.sections {
-		if place := s.of[d.sections[i].mid]; place != nil && place.track != nil {
+		if place := s.of[d.sections[i].mid]; place != nil && place.track != nil && !place.awaits {
 			place.track.bind(s.link, &d.sections[i])
 		}
 	}

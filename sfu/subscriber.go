@@ -26,7 +26,9 @@ type section struct {
 	track  *subTrack // nil without
 	phase  phase
 
-	receives bool // of a client with one connection: it is ready to, by its last offer
+	// Of a client with one connection:
+	receives bool // it is ready to, by its last offer
+	awaits   bool // its track starts with the next offer
 }
 
 // phase is how far the leaving of a track has been told.
