@@ -171,12 +171,15 @@ func TestFramesEncryptedEndToEndPassUntouched(t *testing.T) {
 
 	alice.speak()
 	bob.until("frames", func() bool { return len(bob.read) >= 50 })
-	for i := 1; i < len(bob.read); i++ {
-		if bob.read[i] <= bob.read[i-1] {
-			t.Fatalf("frame %d follows frame %d", bob.read[i], bob.read[i-1])
+	bob.mu.Lock()
+	read, pub := slices.Clone(bob.read), bob.pub
+	bob.mu.Unlock()
+	for i := 1; i < len(read); i++ {
+		if read[i] <= read[i-1] {
+			t.Fatalf("frame %d follows frame %d", read[i], read[i-1])
 		}
 	}
-	if got := bob.pub.TrackInfo().GetEncryption(); got != livekit.Encryption_GCM {
+	if got := pub.TrackInfo().GetEncryption(); got != livekit.Encryption_GCM {
 		t.Errorf("the track is announced with encryption %v", got)
 	}
 	// Who has another key gets the same frames, and cannot read one. Nobody else notices.
