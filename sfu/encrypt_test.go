@@ -3,6 +3,7 @@ package sfu_test
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"sync"
 	"testing"
 	"time"
