@@ -23,7 +23,8 @@
 // not fit is paused and said to be, and comes back after a probe found room.
 //
 // Each client has a link for each direction, or one for both where it asks for that
-// (single.go), and then offers alone (link.go): ICE, DTLS and SCTP are Pion's,
+// and signaling serves it (single.go; `consilium media --single`), and then offers alone
+// (link.go): ICE, DTLS and SCTP are Pion's,
 // the descriptions (sdp.go), SRTP (srtp.go) and the socket (socket.go) are here. Packets
 // take this way, all in the goroutine that reads the socket: a batch of datagrams is
 // read, those of established links are opened in place, publisher.rtp finds the layer of

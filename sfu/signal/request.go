@@ -31,11 +31,16 @@ type request struct {
 	sync      *livekit.SyncState // nil for none
 }
 
-// readRequest reads the address of a socket. One peer connection is asked for by the path
-// /rtc/v1, or by a join request on the older path.
+// asksSingle tells whether one peer connection is asked for: by the path /rtc/v1, or by a
+// join request on the older path.
+func asksSingle(u *url.URL) bool {
+	return strings.HasPrefix(u.Path, "/rtc/v1") || u.Query().Has("join_request")
+}
+
+// readRequest reads the address of a socket.
 func readRequest(u *url.URL) (request, error) {
 	q := u.Query()
-	if strings.HasPrefix(u.Path, "/rtc/v1") || q.Has("join_request") {
+	if asksSingle(u) {
 		return unpackRequest(q.Get("join_request"))
 	}
 	return request{

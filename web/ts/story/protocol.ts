@@ -55,7 +55,7 @@ class Bench {
 
   private static async start(): Promise<Engine> {
     const port = await freePort();
-    const engine = spawn(program, ["media", "--addr", `127.0.0.1:${port}`, "--udp-port", "0", "--key", key, "--secret", secret],
+    const engine = spawn(program, ["media", "--addr", `127.0.0.1:${port}`, "--udp-port", "0", "--key", key, "--secret", secret, "--single"],
       { stdio: ["ignore", "ignore", "inherit"], env: { PATH: process.env["PATH"], CONSILIUM_DRAIN: "1s" } });
     const until = Date.now() + limitMs;
     while (!(await fetch(`http://127.0.0.1:${port}/healthz`).then((r) => r.ok, () => false))) {
