@@ -251,11 +251,6 @@ func (s *Service) WhatIf(ctx context.Context, actor identity.Actor, id DraftID, 
 }
 
 func (s *Service) whatIf(ctx context.Context, tx *audit.Tx, e publishedEdition, subjects []Subject) (Report, error) {
-	now := s.current.Load()
-	next, err := now.with(s.base, e, s.zones)
-	if err != nil {
-		return Report{}, err
-	}
 	asks := make([]Ask, len(subjects))
 	for i, x := range subjects {
 		if err := x.Ask.check(); err != nil {
@@ -264,6 +259,11 @@ func (s *Service) whatIf(ctx context.Context, tx *audit.Tx, e publishedEdition, 
 		asks[i] = x.Ask
 	}
 	d, err := s.load(ctx, tx, tx.Now(), asks...)
+	if err != nil {
+		return Report{}, err
+	}
+	now := s.current.Load() // load has seen to it that editions published elsewhere are in it
+	next, err := now.with(s.base, e, s.zones)
 	if err != nil {
 		return Report{}, err
 	}

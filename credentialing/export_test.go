@@ -2,6 +2,7 @@ package credentialing
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"testing"
 
@@ -50,4 +51,14 @@ func ParseRegistry(data []byte) (format string, rows []RegistryRow, bad []RowErr
 		return f.Format, nil, nil, err
 	}
 	return f.Format, rows, f.Errors, nil
+}
+
+// JudgeUnder answers an ask from what is on file now under other rules.
+func (s *Service) JudgeUnder(ctx context.Context, tx *audit.Tx, ask Ask, rules *RuleSet) (Determination, error) {
+	q, held, err := s.question(ctx, tx, ask, tx.Now())
+	if err != nil {
+		return Determination{}, err
+	}
+	q.Rules = rules
+	return Decide(q, held), nil
 }
