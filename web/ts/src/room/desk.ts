@@ -3,7 +3,7 @@ import { attr, byId, copy, find, Keyed, show, text } from "./dom.ts";
 import type { TextID } from "./ids.ts";
 import { never, selfIsInterpreter, type RoomState } from "./state.ts";
 import type { Texts } from "./texts.ts";
-import { signalKinds, type Booth, type Command, type Input, type ParticipantID } from "./wire.ts";
+import { signalKinds, type Booth, type Command, type CommandError, type Input, type ParticipantID } from "./wire.ts";
 
 export interface DeskActs {
   readonly send: (c: Command) => boolean;
@@ -37,6 +37,9 @@ const actWords: Readonly<Record<string, TextID>> = {
   "handover.decline": "room.handover.decline", "handover.cancel": "room.handover.cancel", "handover.switch": "room.handover.switch",
 };
 
+/** What is set to a value: it means the same whatever another booth did in the meantime. */
+type SetCommand = { type: "direction.set"; out: string } | { type: "input.set"; tag: string };
+
 export class Desk {
   private readonly texts: Texts;
   private readonly acts: DeskActs;
@@ -46,6 +49,7 @@ export class Desk {
   private timer: ReturnType<typeof setInterval> | null = null;
   private turning = { out: "", until: 0 };
   private asked = { tag: "", until: 0 }; // of input, until the server says what it is
+  private last: { readonly c: SetCommand; tries: number } | null = null;
 
   constructor(texts: Texts, acts: DeskActs, state: RoomState) {
     this.texts = texts;
@@ -73,7 +77,7 @@ export class Desk {
     const input = byId("input", HTMLSelectElement);
     input.onchange = () => {
       this.asked = { tag: input.value, until: Date.now() + 2000 };
-      if (!acts.send({ type: "input.set", tag: input.value, expect_epoch: this.state.epoch })) this.asked.until = 0;
+      if (!this.set({ type: "input.set", tag: input.value })) this.asked.until = 0;
     };
     for (const b of document.querySelectorAll<HTMLButtonElement>("#desk [data-signal]")) {
       b.onclick = () => {
@@ -94,7 +98,19 @@ export class Desk {
   turn(): void {
     const b = this.state.booth;
     const other = b?.pair.find((tag) => tag !== b.out);
-    if (other) this.acts.send({ type: "direction.set", out: other, expect_epoch: this.state.epoch });
+    if (other) this.set({ type: "direction.set", out: other });
+  }
+
+  private set(c: SetCommand): boolean {
+    this.last = { c, tries: 0 };
+    return this.acts.send({ ...c, expect_epoch: this.state.epoch });
+  }
+
+  /** A value that was refused because something else had just changed is set again. */
+  again(e: CommandError, epoch: number): boolean {
+    if (e.code !== "stale_epoch" || this.last?.c.type !== e.command || this.last.tries >= 3) return false;
+    this.last.tries++;
+    return this.acts.send({ ...this.last.c, expect_epoch: epoch });
   }
 
   update(s: RoomState): void {
@@ -182,7 +198,7 @@ export class Desk {
     const input = find(e, "input", HTMLInputElement);
     input.value = tag;
     input.onchange = () => {
-      if (!this.acts.send({ type: "direction.set", out: tag, expect_epoch: this.state.epoch })) return;
+      if (!this.set({ type: "direction.set", out: tag })) return;
       this.turning = { out: tag, until: Date.now() + 2000 };
     };
     text(find(e, "span", HTMLElement), this.texts.languageName(tag));

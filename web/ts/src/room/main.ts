@@ -245,6 +245,7 @@ function start(root: HTMLElement): void {
       }, 500);
     }
     if (e.kind === "feed" && e.message.type === "done" && e.message.command === "go_live") liveTries = 0;
+    if (e.kind === "feed" && e.message.type === "error" && desk.again(e.message, s.epoch)) dispatch({ kind: "unsay", key: "error." + e.message.command });
     // The engine let go of us though the session did not: ask for a fresh ticket.
     for (const key of ["main", "booth"] as const) {
       if (s.phase.kind === "live" && s.media[key] === "failed" && before.media[key] !== "failed" && retry === null) {
