@@ -120,6 +120,9 @@ func (l *live) begin(ctx context.Context) error {
 			return ErrEnded
 		}
 		now := tx.Now()
+		if err := closeGaps(ctx, tx, l.id); err != nil {
+			return err
+		}
 		l.renew = now.Add(leaseRenew)
 		l.recheck = now.Add(scopeHolds)
 		l.sequence = l.lease << 32 // engines ignore routes older than they have
@@ -383,6 +386,9 @@ func (l *live) append(ctx context.Context, tx *audit.Tx, actor identity.Actor, m
 		e.Reason = strings.ReplaceAll(c.cause, " ", "_")
 		e.Detail = c.detail
 		tx.Append(e)
+		if err := l.keepGap(ctx, tx, c); err != nil {
+			return err
+		}
 		if c.act == "booth.live" || c.act == "booth.taken" || c.act == "booth.assigned" {
 			l.session.Interpreted = true
 		}

@@ -99,6 +99,7 @@ type change struct {
 	cause string
 	// detail goes into the log beside it.
 	detail map[string]any
+	gap    *gap // that began or ended with it
 }
 
 // cue is something one or several people are told.

@@ -50,6 +50,7 @@ type input struct {
 type gap struct {
 	tag   string // "" if there is none
 	since time.Time
+	until time.Time // zero while it lasts
 }
 
 // sameLanguage tells whether two tags are one language to those who hear it: es-MX
@@ -372,6 +373,8 @@ func (m *machine) settle(now time.Time) effects {
 		case is.kind == InputNone && was.kind == InputRelay && was.tag == is.tag:
 			p.gap = gap{tag: is.tag, since: now}
 			e.did("relay.lost", id, b, is.tag)
+			begun := p.gap
+			e.changes[len(e.changes)-1].gap = &begun
 			e.cue("alert", "relay.lost", map[string]any{"Tag": is.tag}, id)
 		case p.gap.tag != "" && is.kind == InputRelay && is.tag == p.gap.tag:
 			m.end(&e, p, b, "relay.restored", is.tag, now)
@@ -396,7 +399,9 @@ func (m *machine) close(e *effects, p *member, b *booth, cause string, now time.
 func (m *machine) end(e *effects, p *member, b *booth, act, cause string, now time.Time) {
 	g := p.gap
 	p.gap = gap{}
+	g.until = now
 	e.did(act, p.id, b, cause)
+	e.changes[len(e.changes)-1].gap = &g
 	e.changes[len(e.changes)-1].detail = map[string]any{"channel": g.tag, "since": stamp(g.since), "until": stamp(now), "ms": now.Sub(g.since).Milliseconds()}
 }
 

@@ -127,4 +127,11 @@ func TestRelayTakerHearsThePivotAndTheListenerTheTaker(t *testing.T) {
 	if n := w.count(`select count(*) from audit_leaf where act = 'relay.restored'`); n != 1 {
 		t.Errorf("%d relays restored in the log", n)
 	}
+	gaps := got(w.rooms.Gaps(w.ctx, w.actors["otieno"], w.visit.ID))(w)
+	if len(gaps) != 1 || gaps[0].Person != w.actors["krueger"].Person || gaps[0].Channel != "en" || !gaps[0].Restored || !gaps[0].Ended.After(gaps[0].Began) {
+		t.Errorf("the clinic reads the gaps %+v", gaps)
+	}
+	if others := got(w.rooms.Gaps(w.ctx, w.actors["tremblay"], w.visit.ID))(w); len(others) != 0 {
+		t.Errorf("another organization reads %+v", others)
+	}
 }

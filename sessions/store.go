@@ -276,3 +276,63 @@ func nullTime(t time.Time) any {
 	}
 	return t
 }
+
+// beginGap notes that an interpreter lost a relay.
+func beginGap(ctx context.Context, tx *audit.Tx, id SessionID, who Identity, g gap) error {
+	_, err := tx.Exec(ctx, `
+		insert into relay_gap (organization_id, session_id, participant_id, channel, began_at)
+		select p.organization_id, p.session_id, p.id, @channel, @began
+		from session_participant p
+		where p.id = @participant and p.session_id = @session
+		on conflict (participant_id, began_at) do nothing`,
+		pgx.StrictNamedArgs{"session": string(id), "participant": string(who), "channel": g.tag, "began": g.since})
+	if err != nil {
+		return fmt.Errorf("begin a relay gap: %w", err)
+	}
+	return nil
+}
+
+// endGap notes how and when it ended.
+func endGap(ctx context.Context, tx *audit.Tx, who Identity, g gap, ending string) error {
+	_, err := tx.Exec(ctx, `
+		update relay_gap
+		set ended_at = greatest(began_at, @ended), ending = @ending
+		where participant_id = @participant and ended_at is null`,
+		pgx.StrictNamedArgs{"participant": string(who), "ended": g.until, "ending": ending})
+	if err != nil {
+		return fmt.Errorf("end a relay gap: %w", err)
+	}
+	return nil
+}
+
+// closeGaps ends what a stopped server left open.
+func closeGaps(ctx context.Context, tx *audit.Tx, id SessionID) error {
+	_, err := tx.Exec(ctx, `
+		update relay_gap
+		set ended_at = greatest(began_at, @now), ending = 'closed'
+		where session_id = @session and ended_at is null`,
+		pgx.StrictNamedArgs{"session": string(id), "now": tx.Now()})
+	if err != nil {
+		return fmt.Errorf("close relay gaps: %w", err)
+	}
+	return nil
+}
+
+// gapsOf reads the gaps of an appointment's session that the scope may see, by
+// relay_gap_of_session.
+func gapsOf(ctx context.Context, tx *audit.Tx, id scheduling.AppointmentID) ([]Gap, error) {
+	rows, err := tx.Query(ctx, `
+		select p.person_id::text, g.channel, g.began_at, g.ended_at, g.ending
+		from relay_gap g
+		join session_participant p on p.id = g.participant_id
+		where g.session_id in (select s.id from session s where s.appointment_id = $1)
+		order by g.began_at, g.participant_id`, string(id))
+	if err != nil {
+		return nil, fmt.Errorf("read relay gaps: %w", err)
+	}
+	out, err := pgx.CollectRows(rows, Gap{}.scan)
+	if err != nil {
+		return nil, fmt.Errorf("read relay gaps: %w", err)
+	}
+	return out, nil
+}

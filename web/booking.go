@@ -199,6 +199,9 @@ func (s *Server) showAppointment(w http.ResponseWriter, r *http.Request, status 
 			return fmt.Errorf("appointment page: %w", err)
 		}
 	}
+	if p.Gaps, err = s.gapRows(r.Context(), v, a, name); err != nil {
+		return err
+	}
 	for _, seat := range a.Seats {
 		row := pages.PersonRow{Name: name(a, seat), You: seat.Person == v.actor.Person, Role: v.l.T(i18n.ID("role." + string(seat.Role))), Pair: seat.Pair,
 			Released: seat.Released, Zone: people[seat.Person].Zone}

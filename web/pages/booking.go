@@ -143,6 +143,7 @@ type AppointmentRow struct {
 // AppointmentPage is one appointment.
 type AppointmentPage struct {
 	Layout
+	Gaps      []GapRow // times in which a relay was lost
 	ID        string
 	Start     time.Time
 	End       time.Time
