@@ -229,8 +229,18 @@ async function direct(p: Person, out: string): Promise<void> {
 async function onAir(p: Person, out: string): Promise<void> {
   await p.page.locator("#desk[data-self=standby]").waitFor();
   await direct(p, out);
-  await p.page.locator("#go-live").click();
-  await p.page.locator("#desk[data-self=on_air]").waitFor();
+  const aired = p.page.locator("#desk[data-self=on_air]");
+  // A machine with much to do may not have heard the microphone yet: then one presses again.
+  const refused = p.page.locator("[data-banner='error.go_live']:visible").first();
+  for (let n = 0; n < 5; n++) {
+    await p.page.locator("#go-live").click();
+    await aired.or(refused).first().waitFor();
+    if ((await aired.count()) > 0) return;
+    await aired.or(p.page.locator("#desk[data-self=standby]")).first().waitFor();
+    await refused.waitFor({ state: "hidden" });
+    if ((await aired.count()) > 0) return;
+  }
+  await aired.waitFor();
 }
 /** Waits until the desk says what the interpreter works from. */
 async function input(p: Person, kind: string, tag: string): Promise<void> {
