@@ -85,7 +85,7 @@ func (s *Service) AsKnown(ctx context.Context, actor identity.Actor, person iden
 	f := PastFile{Person: person, Valid: valid.UTC(), Known: known.UTC()}
 	err := s.db.Read(ctx, actor.Scope(), func(tx *audit.Tx) error {
 		if known.After(tx.Now()) {
-			return &Invalid{"known"}
+			return &Invalid{Field: "known"}
 		}
 		rules := s.rulesAt(valid)
 		held, err := s.CredentialsOf(ctx, tx, person, known)

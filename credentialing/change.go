@@ -39,7 +39,7 @@ func RecordChange(ctx context.Context, tx *audit.Tx, c Change) error {
 		c.Organization = identity.OrganizationID(tx.Scope.Organization)
 	}
 	if c.Cause == "" || c.Person == "" && c.Case == "" && c.Organization == "" && c.Place == "" {
-		return &Invalid{"change"}
+		return &Invalid{Field: "change"}
 	}
 	_, err := tx.Exec(ctx, `
 		insert into credential_change (id, person_id, place, case_id, organization_id, cause, from_at, recorded_at)

@@ -72,7 +72,7 @@ func (s *Service) ConfirmRule(ctx context.Context, actor identity.Actor, r Confi
 		return ErrForbidden
 	}
 	if r.Evidence = strings.TrimSpace(r.Evidence); r.Evidence == "" {
-		return &Invalid{"evidence"}
+		return &Invalid{Field: "evidence"}
 	}
 	var kept *keptFile
 	if len(r.File) > 0 {
@@ -114,9 +114,9 @@ func (s *Service) ConfirmRule(ctx context.Context, actor identity.Actor, r Confi
 		}
 		switch {
 		case !r.LookedOn.IsDate() || tx.Now().Before(r.LookedOn.begins(nil, false)):
-			return &Invalid{"looked_on"}
+			return &Invalid{Field: "looked_on"}
 		case !r.Again.IsDate() || r.Again.String() <= today.String():
-			return &Invalid{"again"}
+			return &Invalid{Field: "again"}
 		}
 		var sum []byte
 		if kept != nil {

@@ -68,15 +68,15 @@ type Ask struct {
 func (a Ask) check() error {
 	switch {
 	case a.Person == "":
-		return &Invalid{"person"}
+		return &Invalid{Field: "person"}
 	case !a.Activity.Known():
-		return &Invalid{"activity"}
+		return &Invalid{Field: "activity"}
 	case a.At.IsZero():
-		return &Invalid{"at"}
+		return &Invalid{Field: "at"}
 	case a.Mode != Plan && a.Mode != Act:
-		return &Invalid{"mode"}
+		return &Invalid{Field: "mode"}
 	case !a.Through.IsZero() && a.Through.Before(a.At):
-		return &Invalid{"through"}
+		return &Invalid{Field: "through"}
 	}
 	return nil
 }

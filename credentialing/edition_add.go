@@ -54,9 +54,9 @@ func (s *Service) AddEdition(ctx context.Context, actor identity.Actor, name str
 	case !system(actor):
 		return a, nil, ErrForbidden
 	case !from.IsZero() && !sane(from):
-		return a, nil, &Invalid{"from"}
+		return a, nil, &Invalid{Field: "from"}
 	case !until.IsZero() && (!sane(until) || !until.After(from)):
-		return a, nil, &Invalid{"until"}
+		return a, nil, &Invalid{Field: "until"}
 	case len(file) == 0 || len(file) > MaxPack:
 		return a, nil, ErrEvidenceType
 	case !utf8.Valid(file):

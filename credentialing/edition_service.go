@@ -96,7 +96,7 @@ func (s *Service) DraftEdition(ctx context.Context, actor identity.Actor, file [
 		return "", nil, ErrForbidden
 	}
 	if !until.IsZero() && !until.After(from) {
-		return "", nil, &Invalid{"until"}
+		return "", nil, &Invalid{Field: "until"}
 	}
 	if len(file) == 0 || len(file) > MaxPack {
 		return "", nil, ErrEvidenceType

@@ -45,10 +45,16 @@ var (
 	ErrFirstAnswer = errors.New("credentialing: the first answer of a source does not change")
 )
 
-// Invalid names the field of a request that is wrong.
-type Invalid struct{ Field string }
+// Invalid names the field of a request that is wrong, and why where there is more to
+// say than that: one of [RowReasons], as for a row of a file. "" is no more.
+type Invalid struct{ Field, Reason string }
 
-func (e *Invalid) Error() string { return "credentialing: invalid " + e.Field }
+func (e *Invalid) Error() string {
+	if e.Reason != "" {
+		return "credentialing: invalid " + e.Field + ": " + e.Reason
+	}
+	return "credentialing: invalid " + e.Field
+}
 
 // Is makes an *Invalid an ErrInvalid.
 func (e *Invalid) Is(target error) bool { return target == ErrInvalid }

@@ -98,7 +98,7 @@ func (f EvidenceFile) reader() io.ReadSeeker {
 // row is not written afterwards stays there, unnamed by anything.
 func (s *Service) keep(ctx context.Context, f EvidenceFile) (keptFile, error) {
 	if f.Source == "" {
-		return keptFile{}, &Invalid{"source"}
+		return keptFile{}, &Invalid{Field: "source"}
 	}
 	r := f.reader()
 	k, err := weigh(r, MaxEvidence)
@@ -431,7 +431,7 @@ func (s *Service) EraseEvidence(ctx context.Context, actor identity.Actor, sum [
 		return ErrForbidden
 	}
 	if reason == "" {
-		return &Invalid{"reason"}
+		return &Invalid{Field: "reason"}
 	}
 	err := s.db.Write(ctx, actor.Scope(), func(tx *audit.Tx) error {
 		if err := eraseBytes(ctx, tx, sum, reason); err != nil {

@@ -93,12 +93,14 @@ const (
 	RowOwn         = "own"
 	RowEncoding    = "encoding"
 	RowTooMany     = "too_many"
+	RowYear        = "year" // not from 1900 to 2200
+	RowZone        = "zone"
 )
 
 // RowReasons are all reasons: the catalogues must have them.
 var RowReasons = []string{RowRequired, RowKind, RowStatus, RowPlace, RowDate, RowEnds, RowTwice, RowTooLong, RowControl, RowActivity, RowColumns,
 	RowColumn, RowColumnTwice, RowSyntax, RowNotText, RowEmpty, RowAmbiguous, RowOtherPlace, RowOwn,
-	RowEncoding, RowTooMany}
+	RowEncoding, RowTooMany, RowYear, RowZone}
 
 // Outcome is what a row of a file does to the record.
 type Outcome string

@@ -50,7 +50,7 @@ func decoded(r io.Reader, told Encoding) (*bufio.Reader, Encoding, error) {
 	case told == EncodingLatin1:
 		return bufio.NewReaderSize(transform.NewReader(raw, charmap.ISO8859_1.NewDecoder()), 64<<10), told, nil
 	case told != EncodingDetect && told != EncodingUTF8:
-		return nil, "", &Invalid{"encoding"}
+		return nil, "", &Invalid{Field: "encoding"}
 	case bytes.IndexByte(head, 0) >= 0: // UTF-16 or UTF-32 without a mark
 		return nil, "", &RowError{0, "", RowEncoding}
 	}

@@ -325,13 +325,16 @@ func (p *parser) row(n int, fields map[string]string) error {
 	}
 	date := func(field string) Moment {
 		m, err := ParseMoment(get(field))
-		if err != nil {
+		switch {
+		case err != nil:
 			fail(field, RowDate)
+		case !m.sane():
+			fail(field, RowYear)
 		}
 		return m
 	}
 	row.StatusFrom, row.ValidFrom, row.ValidTo = date("status_from"), date("valid_from"), date("valid_to")
-	if f, t := row.ValidFrom, row.ValidTo; !f.IsZero() && !t.IsZero() && !f.begins(nil, false).Before(t.ends(nil, true)) {
+	if f, t := row.ValidFrom, row.ValidTo; !f.before(t) {
 		fail("valid_to", RowEnds)
 	}
 	if list := get("activities"); list != "" {

@@ -25,7 +25,7 @@ func (s *Service) ReceiveImport(ctx context.Context, actor identity.Actor, f Imp
 		return "", ErrForbidden
 	}
 	if f.Source == "" {
-		return "", &Invalid{"source"}
+		return "", &Invalid{Field: "source"}
 	}
 	k, err := weigh(f.Content, MaxImport)
 	switch {

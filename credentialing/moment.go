@@ -55,6 +55,18 @@ func sane(t time.Time) bool { return t.Year() >= firstYear && t.Year() <= lastYe
 // sane tells whether a Moment is open or lies in a year that a record can mean.
 func (m Moment) sane() bool { return m.IsZero() || sane(m.begins(nil, false)) }
 
+// before tells whether something that begins at m and ends at end lasts at all in some
+// zone. Of two dates it is told by the calendar; what is open on a side always lasts.
+func (m Moment) before(end Moment) bool {
+	switch {
+	case m.IsZero() || end.IsZero():
+		return true
+	case m.date && end.date:
+		return m.begins([]*time.Location{time.UTC}, false).Before(end.ends([]*time.Location{time.UTC}, false))
+	}
+	return m.begins(nil, false).Before(end.ends(nil, true))
+}
+
 // IsZero tells whether the Moment is open.
 func (m Moment) IsZero() bool { return !m.date && m.at.IsZero() }
 

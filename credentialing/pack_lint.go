@@ -68,7 +68,7 @@ func (p *Pack) lintNew(file string) (out []PackError) {
 		switch {
 		case !f.sane() || !t.sane():
 			bad(r.ID, "effective in a year that is not from %d to %d", firstYear, lastYear)
-		case !f.IsZero() && !t.IsZero() && !f.begins(nil, false).Before(t.ends(nil, true)):
+		case !f.before(t):
 			bad(r.ID, "effective until %s, before it begins on %s", t, f)
 		}
 	}

@@ -3,7 +3,10 @@ package credentialing
 import (
 	"io"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/consilium-health/consilium/credentialing/identity"
 )
@@ -49,21 +52,31 @@ type Restriction struct {
 }
 
 func (r Restriction) check() error {
+	switch {
+	case utf8.RuneCountInString(r.Text) > longestRuleText:
+		return &Invalid{"restriction", RowTooLong}
+	case unreadable(r.Text):
+		return &Invalid{"restriction", RowControl}
+	case !r.From.sane():
+		return &Invalid{"restricted_from", RowYear}
+	case !r.To.sane():
+		return &Invalid{"restricted_to", RowYear}
+	}
 	for _, a := range r.Acts {
 		if !a.Known() {
-			return &Invalid{"restricted_acts"}
+			return &Invalid{Field: "restricted_acts"}
 		}
 	}
 	for _, p := range r.Places {
 		if !placeExists(p) {
-			return &Invalid{"restricted_places"}
+			return &Invalid{Field: "restricted_places"}
 		}
 	}
-	if !r.From.IsZero() && !r.To.IsZero() && !r.From.begins(nil, false).Before(r.To.ends(nil, true)) {
-		return &Invalid{"restricted_to"}
+	if !r.From.before(r.To) {
+		return &Invalid{Field: "restricted_to"}
 	}
 	if r.Text == "" && len(r.Acts)+len(r.Places) == 0 {
-		return &Invalid{"restriction"}
+		return &Invalid{Field: "restriction"}
 	}
 	return nil
 }
@@ -82,30 +95,59 @@ type ClaimRequest struct {
 }
 
 func (r ClaimRequest) check() error {
+	for _, t := range []struct{ field, text string }{{"issuer", r.Issuer}, {"number", r.Number}, {"type", r.Claim.Type}, {"holder", r.Claim.HolderName},
+		{"via", r.Via}, {"facility", r.Claim.Facility}, {"currency", r.Claim.Currency}, {"pair", strings.Join(r.Claim.Pair, " ")},
+		{"modes", strings.Join(r.Claim.Modes, " ")}} {
+		switch {
+		case utf8.RuneCountInString(t.text) > longestField:
+			return &Invalid{t.field, RowTooLong}
+		case unreadable(t.text) || strings.ContainsFunc(t.text, unicode.IsControl):
+			return &Invalid{t.field, RowControl}
+		}
+	}
+	for _, m := range []struct {
+		field string
+		at    Moment
+	}{{"valid_from", r.Claim.ValidFrom}, {"valid_to", r.Claim.ValidTo}} {
+		if !m.at.sane() {
+			return &Invalid{m.field, RowYear}
+		}
+	}
+	if z := r.Claim.Timezone; z != "" {
+		if _, err := time.LoadLocation(z); err != nil {
+			return &Invalid{"timezone", RowZone}
+		}
+	}
+	for _, t := range r.Claim.Territories {
+		if t != "*" && t != "EU" && !placeExists(t) {
+			return &Invalid{"territories", RowPlace}
+		}
+	}
 	switch {
 	case r.Person == "":
-		return &Invalid{"person"}
+		return &Invalid{Field: "person"}
 	case !r.Kind.Known():
-		return &Invalid{"kind"}
+		return &Invalid{Field: "kind"}
 	case r.Issuer == "":
-		return &Invalid{"issuer"}
+		return &Invalid{Field: "issuer"}
 	case r.Number == "":
-		return &Invalid{"number"}
-	case r.Jurisdiction == "" && (r.Kind == KindLicense || r.Kind == KindRegistration),
-		r.Jurisdiction != "" && !codeForm.MatchString(r.Jurisdiction):
-		return &Invalid{"jurisdiction"}
+		return &Invalid{Field: "number"}
+	case r.Jurisdiction == "" && (r.Kind == KindLicense || r.Kind == KindRegistration):
+		return &Invalid{"jurisdiction", RowRequired}
+	case r.Jurisdiction != "" && !placeExists(r.Jurisdiction):
+		return &Invalid{"jurisdiction", RowPlace}
 	case r.Kind == KindRegistration && r.Claim.Type == "":
-		return &Invalid{"type"}
+		return &Invalid{Field: "type"}
 	case r.Kind == KindMalpractice && len(r.Claim.Territories) == 0:
-		return &Invalid{"territories"}
+		return &Invalid{Field: "territories"}
 	case r.Kind == KindInterpreter && len(r.Claim.Pair) != 2:
-		return &Invalid{"pair"}
+		return &Invalid{Field: "pair"}
 	case r.Kind == KindInterpreter && len(r.Claim.Modes) == 0:
-		return &Invalid{"modes"}
+		return &Invalid{Field: "modes"}
 	}
 	for _, a := range r.Claim.Activities {
 		if !a.Known() {
-			return &Invalid{"activities"}
+			return &Invalid{Field: "activities"}
 		}
 	}
 	for _, x := range r.Claim.Restrictions {
@@ -113,8 +155,8 @@ func (r ClaimRequest) check() error {
 			return err
 		}
 	}
-	if f, t := r.Claim.ValidFrom, r.Claim.ValidTo; !f.IsZero() && !t.IsZero() && !f.begins(nil, false).Before(t.ends(nil, true)) {
-		return &Invalid{"valid_to"}
+	if f, t := r.Claim.ValidFrom, r.Claim.ValidTo; !f.before(t) {
+		return &Invalid{"valid_to", RowEnds}
 	}
 	return nil
 }
@@ -170,13 +212,13 @@ type VerifyRequest struct {
 func (r VerifyRequest) check() error {
 	switch {
 	case !slices.Contains([]string{methodPrimary, methodEquivalent, methodCertificate, methodAttested, methodSigned}, r.Method):
-		return &Invalid{"method"}
+		return &Invalid{Field: "method"}
 	case r.Source == "":
-		return &Invalid{"source"}
+		return &Invalid{Field: "source"}
 	case !slices.Contains([]Result{ResultFound, ResultNotFound, ResultNeedsReview, ResultFailed}, r.Result):
-		return &Invalid{"result"}
+		return &Invalid{Field: "result"}
 	case !r.SourceStatus.Known():
-		return &Invalid{"status"}
+		return &Invalid{Field: "status"}
 	}
 	return nil
 }

@@ -43,9 +43,9 @@ func (s *Service) ReplayNow(ctx context.Context, actor identity.Actor, since tim
 	case !officer(actor):
 		return ReplayReport{}, ErrForbidden
 	case since.After(s.db.Now()):
-		return ReplayReport{}, &Invalid{"since"}
+		return ReplayReport{}, &Invalid{Field: "since"}
 	case sample < 0 || sample > MaxReplay:
-		return ReplayReport{}, &Invalid{"sample"}
+		return ReplayReport{}, &Invalid{Field: "sample"}
 	}
 	return s.replayChosen(ctx, actor, since, sample, MaxReplay)
 }

@@ -136,7 +136,7 @@ func (s *Service) AcknowledgeReplay(ctx context.Context, actor identity.Actor, i
 	}
 	reason = strings.TrimSpace(reason)
 	if reason == "" || !utf8.ValidString(reason) || utf8.RuneCountInString(reason) > MaxAcknowledgement {
-		return &Invalid{"reason"}
+		return &Invalid{Field: "reason"}
 	}
 	return s.db.Write(ctx, actor.Scope(), func(tx *audit.Tx) error {
 		known, done, err := findDifference(ctx, tx, id)

@@ -316,7 +316,7 @@ func (s *Service) Approve(ctx context.Context, actor identity.Actor, id Verifica
 // Reject returns a verification with a reason; the claim stays a claim.
 func (s *Service) Reject(ctx context.Context, actor identity.Actor, id VerificationID, reason string) error {
 	if reason == "" {
-		return &Invalid{"reason"}
+		return &Invalid{Field: "reason"}
 	}
 	return s.decide(ctx, actor, id, EventReject, reason)
 }
@@ -383,10 +383,10 @@ func (s *Service) ReportStatus(ctx context.Context, actor identity.Actor, r Stat
 		return false, ErrForbidden
 	}
 	if !r.Status.Known() {
-		return false, &Invalid{"status"}
+		return false, &Invalid{Field: "status"}
 	}
 	if r.Source == "" {
-		return false, &Invalid{"source"}
+		return false, &Invalid{Field: "source"}
 	}
 	err = s.db.Write(ctx, actor.Scope(), func(tx *audit.Tx) error {
 		c, err := lockCredential(ctx, tx, r.Credential)
@@ -436,7 +436,7 @@ func (s *Service) CheckExclusions(ctx context.Context, actor identity.Actor, r E
 		return ErrForbidden
 	}
 	if len(r.Lists) == 0 {
-		return &Invalid{"lists"}
+		return &Invalid{Field: "lists"}
 	}
 	return s.db.Write(ctx, actor.Scope(), func(tx *audit.Tx) error {
 		if r.At.IsZero() || r.At.After(tx.Now()) {
@@ -476,7 +476,7 @@ func (s *Service) DecideExclusion(ctx context.Context, actor identity.Actor, id 
 		return false, ErrForbidden
 	}
 	if reason == "" {
-		return false, &Invalid{"reason"}
+		return false, &Invalid{Field: "reason"}
 	}
 	err = s.db.Write(ctx, actor.Scope(), func(tx *audit.Tx) error {
 		subject, by, err := lockExclusion(ctx, tx, id)
@@ -521,11 +521,11 @@ func (s *Service) AddAgreement(ctx context.Context, actor identity.Actor, a Agre
 	}
 	switch {
 	case a.From == "" || a.To == "" || a.From == a.To:
-		return "", &Invalid{"organizations"}
+		return "", &Invalid{Field: "organizations"}
 	case a.Ground == "":
-		return "", &Invalid{"ground"}
+		return "", &Invalid{Field: "ground"}
 	case !a.ValidTo.IsZero() && !a.ValidTo.After(a.ValidFrom):
-		return "", &Invalid{"valid_to"}
+		return "", &Invalid{Field: "valid_to"}
 	}
 	a.ID = AgreementID(newID())
 	err := s.db.Write(ctx, actor.Scope(), func(tx *audit.Tx) error {
@@ -571,15 +571,15 @@ func (s *Service) AddFacilityLicense(ctx context.Context, actor identity.Actor, 
 	}
 	switch {
 	case l.Organization == "":
-		return "", &Invalid{"organization"}
+		return "", &Invalid{Field: "organization"}
 	case !codeForm.MatchString(l.Jurisdiction):
-		return "", &Invalid{"jurisdiction"}
+		return "", &Invalid{Field: "jurisdiction"}
 	case l.Issuer == "":
-		return "", &Invalid{"issuer"}
+		return "", &Invalid{Field: "issuer"}
 	case l.Number == "":
-		return "", &Invalid{"number"}
+		return "", &Invalid{Field: "number"}
 	case !l.ValidTo.IsZero() && !l.ValidTo.After(l.ValidFrom):
-		return "", &Invalid{"valid_to"}
+		return "", &Invalid{Field: "valid_to"}
 	}
 	l.ID = FacilityLicenseID(newID())
 	err := s.db.Write(ctx, actor.Scope(), func(tx *audit.Tx) error {
@@ -605,11 +605,11 @@ func (s *Service) SignAttestation(ctx context.Context, actor identity.Actor, a A
 	}
 	switch {
 	case a.Kind != "application" && a.Kind != "confidentiality" && a.Kind != kindOwnPlace:
-		return &Invalid{"kind"}
+		return &Invalid{Field: "kind"}
 	case a.Text == "" || a.TextVersion == "":
-		return &Invalid{"text"}
+		return &Invalid{Field: "text"}
 	case (a.Kind == kindOwnPlace) != (a.Place != ""), a.Place != "" && !placeExists(a.Place):
-		return &Invalid{"place"}
+		return &Invalid{Field: "place"}
 	}
 	return s.db.Write(ctx, actor.Scope(), func(tx *audit.Tx) error {
 		sum, err := insertAttestation(ctx, tx, actor.Person, a)

@@ -74,15 +74,15 @@ type LinkedUpload struct {
 func (u LinkedUpload) check(ending Claim) error {
 	switch {
 	case len(u.Files) == 0:
-		return &Invalid{"file"}
+		return &Invalid{Field: "file"}
 	case u.NoEnd != u.ValidTo.IsZero():
-		return &Invalid{"valid_to"}
+		return &Invalid{Field: "valid_to"}
 	case u.ValidTo.IsZero():
 		return nil
 	case !ending.ValidTo.IsZero() && !ending.ValidTo.ends(nil, true).Before(u.ValidTo.ends(nil, true)):
-		return &Invalid{"valid_to"}
-	case !ending.ValidFrom.IsZero() && !ending.ValidFrom.begins(nil, false).Before(u.ValidTo.ends(nil, true)):
-		return &Invalid{"valid_to"}
+		return &Invalid{Field: "valid_to"}
+	case !ending.ValidFrom.before(u.ValidTo):
+		return &Invalid{Field: "valid_to"}
 	}
 	return nil
 }

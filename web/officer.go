@@ -239,7 +239,11 @@ func credentialRow(l *i18n.Localizer, c credentialing.CredentialView) pages.Cred
 func (s *Server) failForm(f *pages.Form, err error) error {
 	var invalid *credentialing.Invalid
 	if errors.As(err, &invalid) {
-		f.Fail(invalid.Field, i18n.ErrorInvalid)
+		text := i18n.ErrorInvalid
+		if invalid.Reason != "" {
+			text = i18n.ID("record.row." + invalid.Reason)
+		}
+		f.Fail(invalid.Field, text)
 		return nil
 	}
 	_, text, ok := s.explain(err)
