@@ -86,6 +86,9 @@ func replayRow(l *i18n.Localizer, d credentialing.ReplayDifference, names map[id
 		Activity: i18n.ID("scope.activity." + string(d.Activity)), Given: d.Given, For: d.At, Fault: i18n.ID("replay.fault." + d.Fault), Found: d.FoundAt,
 		Recorded: decisionWord(l, d.Recorded), RecordedLevel: decisionLevel(d.Recorded), RecordedHash: hex.EncodeToString(d.RecordedHash[:]),
 		Same: d.Now != "" && d.NowHash == d.RecordedHash, Written: d.Acknowledged, WrittenBy: names[d.AcknowledgedBy], Reason: d.Reason}
+	if !l.Has(i18n.ID("scope.decision." + string(d.Recorded))) {
+		row.RecordedLevel = pages.LevelBad // no decision at all
+	}
 	if d.Now != "" {
 		row.Now, row.NowLevel, row.NowHash = decisionWord(l, d.Now), decisionLevel(d.Now), hex.EncodeToString(d.NowHash[:])
 	}
