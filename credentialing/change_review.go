@@ -172,9 +172,19 @@ func (s *Service) QualifiedAll(ctx context.Context, tx *audit.Tx, asks []Qualify
 }
 
 func insertDeterminations(ctx context.Context, tx *audit.Tx, list []*Determination, asks []Ask) error {
+	if len(list) == 0 {
+		return nil
+	}
+	var b pgx.Batch
+	queueDeterminations(&b, list, asks)
+	return mapped("record determinations", tx.SendBatch(ctx, &b).Close())
+}
+
+// queueDeterminations queues the insert of answers, in one statement.
+func queueDeterminations(b *pgx.Batch, list []*Determination, asks []Ask) {
 	n := len(list)
 	if n == 0 {
-		return nil
+		return
 	}
 	id, person, org := make([]string, n), make([]string, n), make([]*string, n)
 	activity, mode, decision := make([]string, n), make([]string, n), make([]string, n)
@@ -186,12 +196,11 @@ func insertDeterminations(ctx context.Context, tx *audit.Tx, list []*Determinati
 		at[i], decided[i], through[i] = d.At, d.DecidedAt, nullTime(d.Through)
 		facts[i], answers[i], hash[i] = string(d.Facts), string(d.Answer), d.Hash[:]
 	}
-	_, err := tx.Exec(ctx, `
+	b.Queue(`
 		insert into determination (id, person_id, organization_id, activity, at, through, mode, decided_at, decision, facts, answer, hash)
 		select *
 		from unnest(@id::uuid[], @person::uuid[], @organization::uuid[], @activity::text[], @at::timestamptz[], @through::timestamptz[],
 			@mode::text[], @decided::timestamptz[], @decision::text[], @facts::text[], @answers::text[], @hash::bytea[])`,
 		pgx.StrictNamedArgs{"id": id, "person": person, "organization": org, "activity": activity, "at": at, "through": through, "mode": mode,
 			"decided": decided, "decision": decision, "facts": facts, "answers": answers, "hash": hash})
-	return mapped("record determinations", err)
 }

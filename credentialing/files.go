@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/consilium-health/consilium/credentialing/audit"
 	"github.com/consilium-health/consilium/credentialing/identity"
 )
@@ -21,22 +23,39 @@ type Files struct {
 // ReadFiles reads what the questions rest on: the people and organizations that they
 // name. Files answers any question about these.
 func (s *Service) ReadFiles(ctx context.Context, tx *audit.Tx, asks ...Ask) (*Files, error) {
+	var b pgx.Batch
+	files, err := s.QueueFiles(&b, tx, asks...)
+	if err != nil {
+		return nil, err
+	}
+	if err := tx.SendBatch(ctx, &b).Close(); err != nil {
+		return nil, mapped("read what is on file", err)
+	}
+	return files(ctx)
+}
+
+// QueueFiles queues the questions of ReadFiles in a batch of reads; what it returns gives
+// the files once the batch has been read.
+func (s *Service) QueueFiles(b *pgx.Batch, tx *audit.Tx, asks ...Ask) (func(ctx context.Context) (*Files, error), error) {
 	for _, a := range asks {
 		if err := a.check(); err != nil {
 			return nil, err
 		}
 	}
-	d, err := s.load(ctx, tx, tx.Now(), asks...)
-	if err != nil {
-		return nil, err
-	}
-	f := &Files{s: s, d: d, now: tx.Now()}
-	for _, a := range asks {
-		if _, err := f.held(a); err != nil {
+	load := s.queueLoad(b, tx, tx.Now(), asks...)
+	return func(ctx context.Context) (*Files, error) {
+		d, err := load(ctx)
+		if err != nil {
 			return nil, err
 		}
-	}
-	return f, nil
+		f := &Files{s: s, d: d, now: tx.Now()}
+		for _, a := range asks {
+			if _, err := f.held(a); err != nil {
+				return nil, err
+			}
+		}
+		return f, nil
+	}, nil
 }
 
 func (f *Files) held(a Ask) (*Credentials, error) {
@@ -93,6 +112,17 @@ func (s *Service) spans(d *dossier, ask Ask, held Credentials, now, from, to tim
 
 // Determine answers and keeps like [Service.Determine], in the order of the questions.
 func (f *Files) Determine(ctx context.Context, tx *audit.Tx, actor identity.Actor, asks ...Ask) ([]Determination, error) {
+	var b pgx.Batch
+	out, err := f.QueueDetermine(&b, tx, actor, asks...)
+	if err != nil {
+		return nil, err
+	}
+	return out, mapped("record determinations", tx.SendBatch(ctx, &b).Close())
+}
+
+// QueueDetermine answers like Determine and queues the keeping of the answers: they are
+// kept when the batch is sent, before what is queued after them.
+func (f *Files) QueueDetermine(b *pgx.Batch, tx *audit.Tx, actor identity.Actor, asks ...Ask) ([]Determination, error) {
 	out := make([]Determination, len(asks))
 	kept := make([]*Determination, len(asks))
 	for i, a := range asks {
@@ -111,9 +141,7 @@ func (f *Files) Determine(ctx context.Context, tx *audit.Tx, actor identity.Acto
 		out[i].ID = DeterminationID(newID())
 		kept[i] = &out[i]
 	}
-	if err := insertDeterminations(ctx, tx, kept, asks); err != nil {
-		return nil, err
-	}
+	queueDeterminations(b, kept, asks)
 	for i, a := range asks {
 		tx.Append(determined(actor, a, out[i]))
 	}

@@ -258,6 +258,17 @@ type dossier struct {
 // load reads what is on file about everybody the questions are about, as known at an
 // instant.
 func (s *Service) load(ctx context.Context, tx *audit.Tx, knownAt time.Time, asks ...Ask) (*dossier, error) {
+	var b pgx.Batch
+	load := s.queueLoad(&b, tx, knownAt, asks...)
+	if err := tx.SendBatch(ctx, &b).Close(); err != nil {
+		return nil, mapped("read what is on file", err)
+	}
+	return load(ctx)
+}
+
+// queueLoad queues the questions of load; what it returns gives the answer once the batch
+// has been read.
+func (s *Service) queueLoad(b *pgx.Batch, tx *audit.Tx, knownAt time.Time, asks ...Ask) func(ctx context.Context) (*dossier, error) {
 	people, organizations := map[identity.PersonID]bool{}, map[identity.OrganizationID]bool{}
 	for _, a := range asks {
 		people[a.Person], people[a.Case.Local.ID] = true, true
@@ -267,22 +278,20 @@ func (s *Service) load(ctx context.Context, tx *audit.Tx, knownAt time.Time, ask
 	delete(organizations, "")
 	d := &dossier{places: map[identity.OrganizationID]string{}, licenses: map[identity.OrganizationID][]FacilityLicense{},
 		agreements: map[identity.OrganizationID][]Agreement{}, employs: map[identity.PersonID][]tenure{}}
-	var b pgx.Batch
-	fresh := queueRules(&b)
-	held := s.queueCredentials(&b, knownAt, slices.Sorted(maps.Keys(people))...)
+	fresh := queueRules(b)
+	held := s.queueCredentials(b, knownAt, slices.Sorted(maps.Keys(people))...)
 	if len(organizations) > 0 {
 		orgs := idStrings(slices.Sorted(maps.Keys(organizations)))
 		args := pgx.StrictNamedArgs{"organizations": orgs, "known": knownAt}
-		d.queuePlaces(&b, orgs)
-		d.queueLicenses(&b, args)
-		d.queueAgreements(&b, args)
-		d.queueTenures(&b, idStrings(slices.Sorted(maps.Keys(people))))
+		d.queuePlaces(b, orgs)
+		d.queueLicenses(b, args)
+		d.queueAgreements(b, args)
+		d.queueTenures(b, idStrings(slices.Sorted(maps.Keys(people))))
 	}
-	if err := tx.SendBatch(ctx, &b).Close(); err != nil {
-		return nil, mapped("read what is on file", err)
+	return func(ctx context.Context) (*dossier, error) {
+		d.people = held()
+		return d, s.useRules(ctx, tx, *fresh)
 	}
-	d.people = held()
-	return d, s.useRules(ctx, tx, *fresh)
 }
 
 // idStrings are ids as the database takes them.

@@ -493,6 +493,11 @@ func (s *Service) invited(ctx context.Context, tx *audit.Tx, a Appointment, gone
 	if err != nil {
 		return nil, err
 	}
+	return a.told(before, gone...), nil
+}
+
+// told are those of invited, before tells whether the visit was booked before.
+func (a Appointment) told(before bool, gone ...Seat) []string {
 	var out []string
 	for _, seat := range slices.Concat(a.Seats, gone) {
 		if seat.Released && !slices.ContainsFunc(gone, func(g Seat) bool { return g.ID == seat.ID }) {
@@ -502,5 +507,5 @@ func (s *Service) invited(ctx context.Context, tx *audit.Tx, a Appointment, gone
 			out = append(out, string(seat.Person))
 		}
 	}
-	return out, nil
+	return out
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/consilium-health/consilium/credentialing"
 	"github.com/consilium-health/consilium/credentialing/audit"
 	"github.com/consilium-health/consilium/credentialing/identity"
@@ -108,10 +110,15 @@ func (s *Service) Book(ctx context.Context, actor identity.Actor, req BookReques
 		return Appointment{}, err
 	}
 	var booked Appointment
-	err = s.write(ctx, actor.Scope(), func(tx *audit.Tx) error {
-		booked, err = s.book(ctx, tx, actor, req, start, hash, candidates)
-		return err
-	})
+	write := func() error {
+		return s.write(ctx, actor.Scope(), func(tx *audit.Tx) (err error) {
+			booked, err = s.book(ctx, tx, actor, req, start, hash, candidates)
+			return err
+		})
+	}
+	if err = write(); errors.Is(err, errClaimed) {
+		err = write() // it finds what the key was used for
+	}
 	if errors.Is(err, ErrSlotTaken) {
 		return Appointment{}, s.taken(ctx, actor, req, start)
 	}
@@ -131,37 +138,35 @@ func (s *Service) book(ctx context.Context, tx *audit.Tx, actor identity.Actor, 
 	if req.Interpreter != "" {
 		w.interpreters = []identity.PersonID{req.Interpreter}
 	}
+	var used usedKey
+	w.also = func(b *pgx.Batch, tx *audit.Tx) { queueKey(b, tx, actorKey(actor), req.Key, &used) }
 	p, err := s.plan(ctx, tx, actor, w, candidates)
 	if err != nil {
+		return Appointment{}, err
+	}
+	if used.appointment != "" {
+		return used.again(ctx, tx, hash)
+	}
+	crew, aside, err := s.judge(ctx, tx, p, req, start)
+	if err != nil {
+		// A rival with the same key may have taken the seats since the key was looked for.
+		if used, e := keyUsed(ctx, tx, actorKey(actor), req.Key); e != nil || used.appointment != "" {
+			if e != nil {
+				return Appointment{}, e
+			}
+			return used.again(ctx, tx, hash)
+		}
 		return Appointment{}, err
 	}
 	id, err := newID()
 	if err != nil {
 		return Appointment{}, err
 	}
-	fresh, had, of, err := claimKey(ctx, tx, actorKey(actor), req.Key, hash, AppointmentID(id))
-	if err != nil {
-		return Appointment{}, err
-	}
-	if !fresh {
-		if !bytes.Equal(had, hash) {
-			return Appointment{}, ErrKeyReused
-		}
-		return appointment(ctx, tx, of, false)
-	}
-	var aside []Overridden
-	if req.Override != "" {
-		if aside, err = p.setAside(start); err != nil {
-			return Appointment{}, err
-		}
-	}
-	crew, err := p.check(start)
-	if err != nil {
-		return Appointment{}, err
-	}
-	if err := s.keepRest(ctx, tx, p, start, crew, aside); err != nil {
-		return Appointment{}, err
-	}
+	// All that is written goes in one round trip: first the key, then what the rows that
+	// follow rest on.
+	var b pgx.Batch
+	queueClaim(&b, tx, actorKey(actor), req.Key, hash, AppointmentID(id))
+	p.later = &b
 	a, err := s.draft(ctx, tx, actor, p, AppointmentID(id), start, crew)
 	if err != nil {
 		return Appointment{}, err
@@ -173,24 +178,50 @@ func (s *Service) book(ctx context.Context, tx *audit.Tx, actor identity.Actor, 
 	if req.hold > 0 {
 		a.State, a.HeldUntil = StateHeld, tx.Now().Add(req.hold)
 	}
-	if err := insertAppointment(ctx, tx, a); err != nil {
-		return Appointment{}, err
-	}
-	took, err := insertSeats(ctx, tx, a)
+	list, err := s.reminders(ctx, tx, a, p.people)
 	if err != nil {
 		return Appointment{}, err
 	}
-	if took < int64(len(a.Seats)) {
-		return Appointment{}, ErrSlotTaken
-	}
-	if err := s.planReminders(ctx, tx, a); err != nil {
+	if err := queueAppointment(&b, a); err != nil {
 		return Appointment{}, err
 	}
-	if a.State == StateHeld {
-		tx.Append(a.heldEvent(actor, p.facts.Context.Places))
-		return a, nil
+	queueAllSeats(&b, tx, a)
+	queueReminderRows(&b, tx, list)
+	if err := tx.SendBatch(ctx, &b).Close(); err != nil {
+		return Appointment{}, fmt.Errorf("keep a booking: %w", err)
 	}
-	return a, s.asked(ctx, tx, a, a.bookedEvent(actor, p.facts.Context.Places))
+	switch {
+	case a.State == StateHeld:
+		tx.Append(a.heldEvent(actor, p.facts.Context.Places))
+	case len(crew) > 0:
+		return a, s.asked(ctx, tx, a, a.bookedEvent(actor, p.facts.Context.Places))
+	default: // nobody is to be asked, and the visit stands
+		e := a.bookedEvent(actor, p.facts.Context.Places)
+		e.Tell = a.told(true)
+		tx.Append(e)
+	}
+	return a, nil
+}
+
+// judge says who interprets and which limits are set aside, or why it cannot be.
+func (s *Service) judge(ctx context.Context, tx *audit.Tx, p *plan, req BookRequest, start time.Time) (crew []chair, aside []Overridden, err error) {
+	if req.Override != "" {
+		if aside, err = p.setAside(start); err != nil {
+			return nil, nil, err
+		}
+	}
+	if crew, err = p.check(start); err != nil {
+		return nil, nil, err
+	}
+	return crew, aside, s.keepRest(ctx, tx, p, start, crew, aside)
+}
+
+// again is the appointment that a key was used for, if the request is the same.
+func (u usedKey) again(ctx context.Context, tx *audit.Tx, hash []byte) (Appointment, error) {
+	if !bytes.Equal(u.hash, hash) {
+		return Appointment{}, ErrKeyReused
+	}
+	return appointment(ctx, tx, u.appointment, false)
 }
 
 // actorKey is whose idempotency keys they are: a person's, or those of all jobs.

@@ -232,7 +232,11 @@ func TestConstraintRefusesOverlapBehindTheCode(t *testing.T) {
 	b.ID = AppointmentID(uuid.Must(uuid.NewV7()).String())
 	b.UID = "another@consilium.example"
 	err := w.audit.Write(ctx, audit.Scope{Organization: string(w.clinic)}, func(tx *audit.Tx) error {
-		if err := insertAppointment(ctx, tx, b); err != nil {
+		var batch pgx.Batch
+		if err := queueAppointment(&batch, b); err != nil {
+			return err
+		}
+		if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
 			return err
 		}
 		b.Seats = nil

@@ -2,11 +2,16 @@ package scheduling
 
 import (
 	"sync"
+	"unsafe"
 )
 
-// finderKeeps is how many people's windows, and how many masks of them, a Finder keeps:
-// some 40 MB each at most.
-const finderKeeps = 20_000
+// finderBytes is how much a Finder keeps of people's windows, and again of masks of them:
+// a mask of a quarter on a grid of 15 minutes takes some 1.5 KB with its key.
+const finderBytes = 32 << 20
+
+// finderEntry is what an entry takes beside its numbers: key, strings and their place in
+// the map.
+const finderEntry = 400
 
 // finderStep is what the ranges of kept windows are rounded to, so that a search that
 // begins now finds those of one that began a minute ago.
@@ -21,9 +26,27 @@ const finderLeast = 64
 // zero value is ready. It is safe for concurrent use.
 type Finder struct {
 	mu    sync.Mutex
-	kept  map[windowsKey][]span // guarded by mu; the spans are never written to
-	masks map[maskKey]mask      // guarded by mu; never written to
-	slabs sync.Pool             // of *[]uint64, for searches that end with their call
+	kept  keep[windowsKey, span] // guarded by mu; the spans are never written to
+	masks keep[maskKey, uint64]  // guarded by mu; never written to
+	slabs sync.Pool              // of *[]uint64, for searches that end with their call
+}
+
+// keep is a map of lists that is bounded in bytes. The zero value is ready.
+type keep[K comparable, V any] struct {
+	lists map[K][]V
+	bytes int // what the lists take
+}
+
+// put adds a list for a key that has none. Forgetting all is cheap and rare.
+func (k *keep[K, V]) put(key K, list []V, most int) {
+	var one V
+	n := len(list)*int(unsafe.Sizeof(one)) + finderEntry
+	if k.lists == nil || k.bytes+n > most {
+		k.lists, k.bytes = make(map[K][]V), 0
+	}
+	if _, had := k.lists[key]; !had { // two searches may have made it at once
+		k.lists[key], k.bytes = list, k.bytes+n
+	}
 }
 
 type windowsKey struct {
@@ -77,7 +100,7 @@ func (f *Finder) hours(g *grid, p *Party, dur int64) (mask, error) {
 	}
 	k := maskKey{p.ID, p.Version, p.Hours.Zone, ZoneVersion(), g.zone, g.step, dur, g.runs[0].first, g.n}
 	f.mu.Lock()
-	m, ok := f.masks[k]
+	m, ok := f.masks.lists[k]
 	f.mu.Unlock()
 	if ok {
 		return m, nil
@@ -90,10 +113,7 @@ func (f *Finder) hours(g *grid, p *Party, dur int64) (mask, error) {
 	g.paint(m, w, dur)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.masks == nil || len(f.masks) >= finderKeeps {
-		f.masks = make(map[maskKey]mask) // forgetting all is cheap and rare
-	}
-	f.masks[k] = m
+	f.masks.put(k, m, finderBytes)
 	return m, nil
 }
 
@@ -104,7 +124,7 @@ func (f *Finder) windows(p *Party, from, to int64) ([]span, error) {
 	}
 	k := windowsKey{p.ID, p.Version, p.Hours.Zone, ZoneVersion(), floorDiv(from, finderStep) * finderStep, -floorDiv(-to, finderStep) * finderStep}
 	f.mu.Lock()
-	w, ok := f.kept[k]
+	w, ok := f.kept.lists[k]
 	f.mu.Unlock()
 	if ok {
 		return w, nil
@@ -115,9 +135,6 @@ func (f *Finder) windows(p *Party, from, to int64) ([]span, error) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.kept == nil || len(f.kept) >= finderKeeps {
-		f.kept = make(map[windowsKey][]span) // forgetting all is cheap and rare
-	}
-	f.kept[k] = w
+	f.kept.put(k, w, finderBytes)
 	return w, nil
 }

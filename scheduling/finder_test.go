@@ -72,8 +72,8 @@ func TestFinderKeepsMasksOfTheStartsAskedFor(t *testing.T) {
 		if a, b := describeSlots(got), describeSlots(want); a != b || len(got) == 0 {
 			t.Errorf("%s: %d kept, %d anew", what, len(got), len(want))
 		}
-		if len(f.masks) != kept {
-			t.Errorf("%s: %d masks are kept, want %d", what, len(f.masks), kept)
+		if len(f.masks.lists) != kept {
+			t.Errorf("%s: %d masks are kept, want %d", what, len(f.masks.lists), kept)
 		}
 	}
 	look("first", 1)
@@ -144,4 +144,28 @@ func TestFinderAnswersManyAtOnceAsFindDoes(t *testing.T) {
 		}()
 	}
 	wg.Wait()
+}
+
+func TestWhatIsKeptIsBoundedInBytes(t *testing.T) {
+	var k keep[int, uint64]
+	const most = 1 << 20
+	for i := range 3000 {
+		list := make([]uint64, 1+i%500)
+		list[0] = uint64(i)
+		k.put(i, list, most)
+		k.put(i, list, most) // by two searches at once
+		taken := 0
+		for key, l := range k.lists {
+			if int(l[0]) != key {
+				t.Fatalf("key %d has the list of %d", key, l[0])
+			}
+			taken += 8 * len(l)
+		}
+		if taken > most || k.bytes > most || k.bytes < taken {
+			t.Fatalf("after %d lists %d bytes are kept and %d counted, at most %d", i, taken, k.bytes, most)
+		}
+		if len(k.lists[i]) != len(list) {
+			t.Fatalf("list %d was forgotten at once", i)
+		}
+	}
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/consilium-health/consilium/credentialing/audit"
 	"github.com/consilium-health/consilium/credentialing/identity"
 )
@@ -165,16 +167,11 @@ func (a Appointment) heldEvent(actor identity.Actor, places []string) audit.Even
 	return e
 }
 
-// lapse frees the seats that expired holds, of whatever clinic, keep of these people.
+// queueLapse queues the freeing of the seats that expired holds, of whatever clinic, keep of these people.
 // The constraint seat_no_overlap cannot look at the clock, so this comes before every
 // statement that takes seats.
-func lapse(ctx context.Context, tx *audit.Tx, people []string) error {
-	gone, err := lapseHolds(ctx, tx, people)
-	if err != nil {
-		return err
-	}
-	for _, g := range gone {
-		tx.Append(audit.Event{Act: "hold.lapsed", System: "hold", Organization: g.organization, Objects: map[string]string{"appointment": g.appointment}})
-	}
-	return nil
+func queueLapse(b *pgx.Batch, tx *audit.Tx, people []string) {
+	queueLapseHolds(b, tx.Now(), people, func(organization, appointment string) {
+		tx.Append(audit.Event{Act: "hold.lapsed", System: "hold", Organization: organization, Objects: map[string]string{"appointment": appointment}})
+	})
 }

@@ -3,30 +3,27 @@ package scheduling
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/consilium-health/consilium/credentialing/audit"
 )
 
-type lapsed struct{ organization, appointment string }
-
-// lapseHolds ends the expired holds in which any of these people sit. A hold that
-// somebody else has locked is left alone. Index seat_hold.
-func lapseHolds(ctx context.Context, tx *audit.Tx, people []string) ([]lapsed, error) {
-	rows, err := tx.Query(ctx, `
+// queueLapseHolds queues the end of the expired holds in which any of these people sit,
+// each of which each is told of. A hold that somebody else has locked is left alone. Index
+// seat_hold.
+func queueLapseHolds(b *pgx.Batch, now time.Time, people []string, each func(organization, appointment string)) {
+	b.Queue(`
 		select organization_id::text, appointment_id::text
-		from lapse_holds($1::uuid[], $2)`, people, tx.Now())
-	if err != nil {
-		return nil, fmt.Errorf("end expired holds: %w", err)
-	}
-	out, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (l lapsed, err error) {
-		return l, row.Scan(&l.organization, &l.appointment)
+		from lapse_holds($1::uuid[], $2)`, people, now).Query(func(rows pgx.Rows) error {
+		var organization, appointment string
+		_, err := pgx.ForEachRow(rows, []any{&organization, &appointment}, func() error {
+			each(organization, appointment)
+			return nil
+		})
+		return err
 	})
-	if err != nil {
-		return nil, fmt.Errorf("end expired holds: %w", err)
-	}
-	return out, nil
 }
 
 // keepSeats makes the held seats of an appointment booked ones.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/consilium-health/consilium/credentialing"
 	"github.com/consilium-health/consilium/credentialing/audit"
 	"github.com/consilium-health/consilium/credentialing/identity"
@@ -13,7 +15,7 @@ import (
 // scopeOnce is a Scope that reads what is on file for several questions at once. Its
 // answers are those of Scope.
 type scopeOnce interface {
-	ReadFiles(ctx context.Context, tx *audit.Tx, asks ...credentialing.Ask) (*credentialing.Files, error)
+	QueueFiles(b *pgx.Batch, tx *audit.Tx, asks ...credentialing.Ask) (func(ctx context.Context) (*credentialing.Files, error), error)
 }
 
 // clinicians are those of the plan whose part is judged, in the order of the seats.
@@ -27,20 +29,32 @@ func (p *plan) clinicians() []identity.PersonID {
 	return out
 }
 
-// readPermissions finds out when each clinician may do their part.
-func (s *Service) readPermissions(ctx context.Context, tx *audit.Tx, p *plan) error {
-	list := p.clinicians()
-	if once, ok := s.scope.(scopeOnce); ok {
-		asks := make([]credentialing.Ask, len(list))
-		for i, id := range list {
-			asks[i] = p.ask(id, p.from, time.Time{})
-		}
-		var err error
-		if p.files, err = once.ReadFiles(ctx, tx, asks...); err != nil {
+// queueFiles queues what is on file of the clinicians, where all of it can be read at
+// once; what it returns keeps the files in the plan once the batch has been read.
+func (s *Service) queueFiles(b *pgx.Batch, tx *audit.Tx, p *plan) (func(ctx context.Context) error, error) {
+	once, ok := s.scope.(scopeOnce)
+	if !ok {
+		return func(context.Context) error { return nil }, nil
+	}
+	var asks []credentialing.Ask
+	for _, id := range p.clinicians() {
+		asks = append(asks, p.ask(id, p.from, time.Time{}))
+	}
+	files, err := once.QueueFiles(b, tx, asks...)
+	if err != nil {
+		return nil, fmt.Errorf("permissions: %w", err)
+	}
+	return func(ctx context.Context) (err error) {
+		if p.files, err = files(ctx); err != nil {
 			return fmt.Errorf("permissions: %w", err)
 		}
-	}
-	for _, id := range list {
+		return nil
+	}, nil
+}
+
+// readPermissions finds out when each clinician may do their part.
+func (s *Service) readPermissions(ctx context.Context, tx *audit.Tx, p *plan) error {
+	for _, id := range p.clinicians() {
 		var err error
 		ask := p.ask(id, time.Time{}, time.Time{})
 		if p.files != nil {
@@ -74,7 +88,13 @@ func (s *Service) determine(ctx context.Context, tx *audit.Tx, actor identity.Ac
 	for i, id := range list {
 		asks[i] = p.ask(id, start, end)
 	}
-	found, err := p.files.Determine(ctx, tx, actor, asks...)
+	var found []credentialing.Determination
+	var err error
+	if p.later != nil {
+		found, err = p.files.QueueDetermine(p.later, tx, actor, asks...)
+	} else {
+		found, err = p.files.Determine(ctx, tx, actor, asks...)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("determinations: %w", err)
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/consilium-health/consilium/credentialing"
 	"github.com/consilium-health/consilium/credentialing/audit"
 	"github.com/consilium-health/consilium/credentialing/identity"
@@ -35,6 +37,8 @@ type planned struct {
 	// asked is what became of asking interpreters before, see asks: who refused is not
 	// considered, who let the time pass is taken last.
 	asked map[identity.PersonID]AskState
+	// also, if set, queues questions of its own, answered after those about people.
+	also func(b *pgx.Batch, tx *audit.Tx)
 }
 
 // plan is what is known of the people of a meeting over a range: all that the search
@@ -62,6 +66,7 @@ type plan struct {
 	own         *Range         // when the visit that is planned anew is, without buffers
 	finder      *Finder
 	files       *credentialing.Files // what is on file of the clinicians; nil if each is asked for
+	later       *pgx.Batch           // if set, determinations are kept when it is sent
 }
 
 // look is the search of a query among the people of the plan.
@@ -161,9 +166,9 @@ func (s *Service) gather(ctx context.Context, tx *audit.Tx, p *plan, candidates 
 		seated = append(seated, id)
 	}
 	slices.Sort(seated)
-	var err error
-	if p.people, err = s.people.PeopleTx(ctx, tx, seated...); err != nil {
-		return fmt.Errorf("people of the visit: %w", err)
+	known, err := s.readPeople(ctx, tx, p, seated)
+	if err != nil {
+		return err
 	}
 	for _, id := range seated {
 		if one, ok := p.people[id]; !ok || one.Disabled {
@@ -174,9 +179,12 @@ func (s *Service) gather(ctx context.Context, tx *audit.Tx, p *plan, candidates 
 	if seated, err = s.readInterpreters(ctx, tx, p, candidates, seated); err != nil {
 		return err
 	}
-	known, err := readTimes(ctx, tx, seated, p.specialist, p.from, p.to, p.duration)
-	if err != nil {
-		return err
+	if p.interpreted {
+		// At one glance: a visit that a rival takes between two would seem to leave its
+		// people free and only its interpreter taken.
+		if known, err = readTimes(ctx, tx, seated, p.specialist, p.from, p.to, p.duration); err != nil {
+			return err
+		}
 	}
 	taken := known.busy
 	p.hours, p.rest = known.hours, known.rest
@@ -215,6 +223,39 @@ func (s *Service) gather(ctx context.Context, tx *audit.Tx, p *plan, candidates 
 		p.helpers[i] = p.fill(p.helpers[i], taken[id])
 	}
 	return nil
+}
+
+// peopleInBatch is a Directory that answers PeopleTx in a batch of questions.
+type peopleInBatch interface {
+	QueuePeople(b *pgx.Batch, ids ...identity.PersonID) map[identity.PersonID]identity.Person
+}
+
+// readPeople reads in one round trip, where the other rooms answer so, who the people
+// seated are, their times, and what is on file of the clinicians.
+func (s *Service) readPeople(ctx context.Context, tx *audit.Tx, p *plan, seated []identity.PersonID) (times, error) {
+	var b pgx.Batch
+	known := newTimes(len(seated))
+	if d, ok := s.people.(peopleInBatch); ok {
+		p.people = d.QueuePeople(&b, seated...)
+	} else {
+		var err error
+		if p.people, err = s.people.PeopleTx(ctx, tx, seated...); err != nil {
+			return known, fmt.Errorf("people of the visit: %w", err)
+		}
+	}
+	files, err := s.queueFiles(&b, tx, p)
+	if err != nil {
+		return known, err
+	}
+	queueTimes(&b, tx, seated, p.from, p.to, &known)
+	queueClinic(&b, tx, p.specialist, p.from, p.to, p.duration, &known)
+	if p.also != nil {
+		p.also(&b, tx)
+	}
+	if err := tx.SendBatch(ctx, &b).Close(); err != nil {
+		return known, fmt.Errorf("read the people of a visit: %w", err)
+	}
+	return known, files(ctx)
 }
 
 // fill adds hours and what is taken to a party.

@@ -140,9 +140,24 @@ func (s *Service) planReminders(ctx context.Context, tx *audit.Tx, a Appointment
 	if err != nil {
 		return fmt.Errorf("clocks of reminders: %w", err)
 	}
-	quiet, err := s.quiet(ctx, tx, ids...)
+	list, err := s.reminders(ctx, tx, a, people)
 	if err != nil {
 		return err
+	}
+	return insertReminders(ctx, tx, list)
+}
+
+// reminders are those of everybody seated, who are among people.
+func (s *Service) reminders(ctx context.Context, tx *audit.Tx, a Appointment, people map[identity.PersonID]identity.Person) ([]reminder, error) {
+	var ids []identity.PersonID
+	for _, seat := range a.Seats {
+		if !seat.Released {
+			ids = append(ids, seat.Person)
+		}
+	}
+	quiet, err := s.quiet(ctx, tx, ids...)
+	if err != nil {
+		return nil, err
 	}
 	var list []reminder
 	for _, seat := range a.Seats {
@@ -155,17 +170,17 @@ func (s *Service) planReminders(ctx context.Context, tx *audit.Tx, a Appointment
 		}
 		loc, err := LoadZone(s.zoneIn(a, people[seat.Person]))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, r := range remindersOf(a, loc, hours, tx.Now()) {
 			r.seat = seat.ID
 			if r.id, err = newID(); err != nil {
-				return err
+				return nil, err
 			}
 			list = append(list, r)
 		}
 	}
-	return insertReminders(ctx, tx, list)
+	return list, nil
 }
 
 // zoneIn is the clock of a person for a visit: that of the place where the visit is

@@ -12,16 +12,28 @@ import (
 )
 
 func insertReminders(ctx context.Context, tx *audit.Tx, list []reminder) error {
+	if len(list) == 0 {
+		return nil
+	}
+	var b pgx.Batch
+	queueReminderRows(&b, tx, list)
+	if err := tx.SendBatch(ctx, &b).Close(); err != nil {
+		return fmt.Errorf("insert reminders: %w", err)
+	}
+	return nil
+}
+
+func queueReminderRows(b *pgx.Batch, tx *audit.Tx, list []reminder) {
 	n := len(list)
 	if n == 0 {
-		return nil
+		return
 	}
 	id, of, seat, kind := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
 	due, sequence := make([]time.Time, n), make([]int, n)
 	for i, r := range list {
 		id[i], of[i], seat[i], kind[i], due[i], sequence[i] = r.id, string(r.appointment), string(r.seat), string(r.kind), r.dueAt, r.sequence
 	}
-	_, err := tx.Exec(ctx, `
+	b.Queue(`
 		insert into reminder (id, organization_id, appointment_id, seat_id, kind, due_at, sequence, state, changed_at)
 		select r.id, @organization, r.appointment_id, r.seat_id, r.kind, r.due_at, r.sequence, 'planned', @now
 		from unnest(@id::uuid[], @appointment::uuid[], @seat::uuid[], @kind::text[], @due::timestamptz[], @sequence::int[])
@@ -29,10 +41,6 @@ func insertReminders(ctx context.Context, tx *audit.Tx, list []reminder) error {
 		on conflict on constraint reminder_once do nothing`,
 		pgx.StrictNamedArgs{"organization": tx.Scope.Organization, "now": tx.Now(), "id": id, "appointment": of, "seat": seat, "kind": kind,
 			"due": due, "sequence": sequence})
-	if err != nil {
-		return fmt.Errorf("insert reminders: %w", err)
-	}
-	return nil
 }
 
 // voidReminders ends what is still to be sent of a visit, but for the sequence given;

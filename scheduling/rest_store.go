@@ -24,22 +24,43 @@ type times struct {
 	elsewhere []Range
 }
 
-// readTimes reads them in one round trip: what is taken within the range, wider by the
-// margin of rest, and the presence of the specialist within it, with what a visit of the
-// duration finds there.
-func readTimes(ctx context.Context, tx *audit.Tx, people []identity.PersonID, specialist identity.PersonID, from, to time.Time, duration time.Duration) (times, error) {
-	out := times{hours: make(map[identity.PersonID]Availability, len(people)), busy: make(map[identity.PersonID][]Range, len(people)),
-		sits: make(map[identity.PersonID][]Sit, len(people)), rest: DefaultRest}
-	var b pgx.Batch
+func newTimes(n int) times {
+	return times{hours: make(map[identity.PersonID]Availability, n), busy: make(map[identity.PersonID][]Range, n),
+		sits: make(map[identity.PersonID][]Sit, n), rest: DefaultRest}
+}
+
+// queueTimes queues what is asked of people: their hours, and what is taken within the
+// range, wider by the margin of rest. A clinic without limits of rest needs what is taken
+// no wider than the longest buffer.
+func queueTimes(b *pgx.Batch, tx *audit.Tx, people []identity.PersonID, from, to time.Time, out *times) {
 	b.Queue(availabilitySQL, strs(people)).Query(func(rows pgx.Rows) error { return scanAvailabilities(rows, out.hours) })
 	b.Queue(`
 		select person_id, from_unix, to_unix, sits_from, sits_to, interprets
-		from taken($1::uuid[], tstzrange($2, $3), $4)`, strs(people), from.Add(-restMargin), to.Add(restMargin), tx.Now()).Query(func(rows pgx.Rows) error { return scanTaken(rows, out.busy, out.sits) })
+		from taken($1::uuid[], (
+			select tstzrange($2::timestamptz - m.margin, $3::timestamptz + m.margin)
+			from (select case when exists (
+					select from rest_rules
+					where organization_id = nullif($5, '')::uuid and between_days <= '0' and in_a_row <= '0' and interpret_day <= '0')
+				then $7::interval else $6::interval end) as m(margin)), $4)`,
+		strs(people), from, to, tx.Now(), tx.Scope.Organization, restMargin, maxBuffer).Query(func(rows pgx.Rows) error { return scanTaken(rows, out.busy, out.sits) })
+}
+
+// queueClinic queues the presence of the specialist within the range, with what a visit
+// of the duration finds there, and what the scope's clinic asks of rest.
+func queueClinic(b *pgx.Batch, tx *audit.Tx, specialist identity.PersonID, from, to time.Time, duration time.Duration, out *times) {
 	b.Queue(presenceSQL, []string{string(specialist)}, from, to, tx.Scope.Organization, tx.Now(), int(duration/time.Minute)).Query(func(rows pgx.Rows) (err error) {
 		out.here, out.elsewhere, err = scanPresence(rows)
 		return err
 	})
 	b.Queue(restSQL, tx.Scope.Organization).QueryRow(func(row pgx.Row) error { return scanRest(row, &out.rest) })
+}
+
+// readTimes reads both in one round trip.
+func readTimes(ctx context.Context, tx *audit.Tx, people []identity.PersonID, specialist identity.PersonID, from, to time.Time, duration time.Duration) (times, error) {
+	out := newTimes(len(people))
+	var b pgx.Batch
+	queueTimes(&b, tx, people, from, to, &out)
+	queueClinic(&b, tx, specialist, from, to, duration, &out)
 	if err := tx.SendBatch(ctx, &b).Close(); err != nil {
 		return out, fmt.Errorf("read hours and what is taken: %w", err)
 	}

@@ -182,3 +182,33 @@ func TestTwoVisitsThatKeepTheRestEachDoNotBreakItTogether(t *testing.T) {
 		}
 	}
 }
+
+// A clinic that asks for no rest reads no further around a search than the longest buffer:
+// that far it must, or what is offered cannot be booked.
+func TestBuffersAreKeptWithoutRulesOfRest(t *testing.T) {
+	w := newWorld(t)
+	if _, err := w.s.SetRest(ctx, w.actor(w.claire, w.clinic, identity.RoleOfficer), RestRules{}); err != nil {
+		t.Fatal(err)
+	}
+	before := w.book()
+	claire := OnCall("UTC")
+	claire.BufferBefore = maxBuffer
+	w.hours(w.claire, claire)
+	for _, id := range before.Seats {
+		if id.Person != w.claire {
+			w.hours(id.Person, OnCall("UTC"))
+		}
+	}
+	search := w.search()
+	search.From, search.To = before.End().Add(time.Hour), before.End().Add(12*time.Hour)
+	answer, err := w.s.Search(ctx, w.otieno(), search)
+	if err != nil || len(answer.Slots) == 0 {
+		t.Fatalf("nothing is offered: %v, %+v", err, answer.WhyNot)
+	}
+	if got, want := answer.Slots[0].Start, before.End().Add(maxBuffer); got.Before(want) {
+		t.Errorf("%v is offered, four hours before it somebody still sits until %v", got, before.End())
+	}
+	if _, err := w.s.Book(ctx, w.otieno(), w.request(answer.Slots[0].Start)); err != nil {
+		t.Errorf("what is offered cannot be booked: %v", err)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/consilium-health/consilium/credentialing/audit"
 	"github.com/consilium-health/consilium/credentialing/identity"
@@ -124,32 +125,53 @@ func busy(ctx context.Context, tx *audit.Tx, people []identity.PersonID, from, t
 	return out, nil
 }
 
-// claimKey notes an idempotency key. fresh is false when it was used before; then
-// hash and appointment are what it was used for. A rival with the same key waits here
-// until the first one has ended.
-func claimKey(ctx context.Context, tx *audit.Tx, actor, key string, hash []byte, id AppointmentID) (fresh bool, had []byte, of AppointmentID, err error) {
-	tag, err := tx.Exec(ctx, `
+// errClaimed means that another transaction has used the idempotency key just now.
+var errClaimed = errors.New("scheduling: key was used just now")
+
+// queueClaim queues the note of an idempotency key. A rival with the same key waits there
+// until the first one has ended; then the batch fails with errClaimed.
+func queueClaim(b *pgx.Batch, tx *audit.Tx, actor, key string, hash []byte, id AppointmentID) {
+	b.Queue(`
 		insert into booking_request (organization_id, actor_id, key, request_sha256, appointment_id, at)
 		values (@organization, @actor, @key, @hash, @appointment, @now)
 		on conflict on constraint booking_request_once do nothing`,
-		pgx.StrictNamedArgs{"organization": tx.Scope.Organization, "actor": actor, "key": key, "hash": hash, "appointment": string(id), "now": tx.Now()})
-	if err != nil {
-		return false, nil, "", fmt.Errorf("note booking key: %w", err)
-	}
-	if tag.RowsAffected() == 1 {
-		return true, hash, id, nil
-	}
-	err = tx.QueryRow(ctx, `
-		select request_sha256, appointment_id::text
-		from booking_request
-		where organization_id = $1 and actor_id = $2 and key = $3`, tx.Scope.Organization, actor, key).Scan(&had, &of)
-	if err != nil {
-		return false, nil, "", fmt.Errorf("read booking key: %w", err)
-	}
-	return false, had, of, nil
+		pgx.StrictNamedArgs{"organization": tx.Scope.Organization, "actor": actor, "key": key, "hash": hash, "appointment": string(id), "now": tx.Now()}).Exec(func(tag pgconn.CommandTag) error {
+		if tag.RowsAffected() == 0 {
+			return errClaimed
+		}
+		return nil
+	})
 }
 
-func insertAppointment(ctx context.Context, tx *audit.Tx, a Appointment) error {
+// usedKey is what an idempotency key was used for.
+type usedKey struct {
+	hash        []byte
+	appointment AppointmentID // "": the key was not used
+}
+
+// queueKey queues the question what a key of the scope's clinic was used for.
+func queueKey(b *pgx.Batch, tx *audit.Tx, actor, key string, into *usedKey) {
+	b.Queue(`
+		select request_sha256, appointment_id::text
+		from booking_request
+		where organization_id = $1 and actor_id = $2 and key = $3`, tx.Scope.Organization, actor, key).QueryRow(func(row pgx.Row) error {
+		if err := row.Scan(&into.hash, &into.appointment); !errors.Is(err, pgx.ErrNoRows) {
+			return err
+		}
+		return nil
+	})
+}
+
+func keyUsed(ctx context.Context, tx *audit.Tx, actor, key string) (used usedKey, err error) {
+	var b pgx.Batch
+	queueKey(&b, tx, actor, key, &used)
+	if err := tx.SendBatch(ctx, &b).Close(); err != nil {
+		return used, fmt.Errorf("read booking key: %w", err)
+	}
+	return used, nil
+}
+
+func queueAppointment(b *pgx.Batch, a Appointment) error {
 	tasks, err := jsonList(a.Tasks)
 	if err != nil {
 		return err
@@ -158,7 +180,7 @@ func insertAppointment(ctx context.Context, tx *audit.Tx, a Appointment) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `
+	b.Queue(`
 		insert into appointment (id, organization_id, kind, case_id, start_local, anchor_zone, anchor_person_id, start_at, duration,
 			tzdata_version, ical_uid, ical_sequence, interpreted, state, reason, tasks, note, version, created_by, created_at, changed_at,
 			override_reason, overridden)
@@ -170,9 +192,6 @@ func insertAppointment(ctx context.Context, tx *audit.Tx, a Appointment) error {
 			"duration": a.Duration, "tzdata": a.ZoneVersion, "uid": a.UID, "sequence": a.Sequence, "interpreted": pairOrNull(a.Interpreted),
 			"state": string(a.State), "reason": a.Reason, "tasks": tasks, "note": a.Note, "version": a.Version, "created_by": null(a.CreatedBy), "created_at": a.CreatedAt,
 			"override": a.Override, "overridden": overridden})
-	if err != nil {
-		return fmt.Errorf("insert appointment: %w", err)
-	}
 	return nil
 }
 
@@ -197,7 +216,29 @@ func pairOrNull(p [2]string) any {
 // insertSeats takes all seats in one statement, people in sorted order, and returns
 // how many it could take. Rivals for one of the people wait for each other in the
 // same order and write nothing while they wait: no deadlock (design section 6).
-func insertSeats(ctx context.Context, tx *audit.Tx, a Appointment) (int64, error) {
+func insertSeats(ctx context.Context, tx *audit.Tx, a Appointment) (took int64, err error) {
+	var b pgx.Batch
+	queueSeats(&b, tx, a, func(n int64) error { took = n; return nil })
+	if err := tx.SendBatch(ctx, &b).Close(); err != nil {
+		return 0, fmt.Errorf("insert seats: %w", err)
+	}
+	return took, nil
+}
+
+// queueAllSeats queues what insertSeats does; a batch that could not take all seats fails
+// with ErrSlotTaken.
+func queueAllSeats(b *pgx.Batch, tx *audit.Tx, a Appointment) {
+	all := int64(len(a.Seats))
+	queueSeats(b, tx, a, func(took int64) error {
+		if took < all {
+			return ErrSlotTaken
+		}
+		return nil
+	})
+}
+
+// queueSeats queues what insertSeats does; then is given how many it took.
+func queueSeats(b *pgx.Batch, tx *audit.Tx, a Appointment, then func(took int64) error) {
 	n := len(a.Seats)
 	id, person, role := make([]string, n), make([]string, n), make([]string, n)
 	required, from, to := make([]bool, n), make([]time.Time, n), make([]time.Time, n)
@@ -222,10 +263,8 @@ func insertSeats(ctx context.Context, tx *audit.Tx, a Appointment) (int64, error
 	if a.State == StateHeld {
 		kind, expires = "hold", &a.HeldUntil
 	}
-	if err := lapse(ctx, tx, person); err != nil {
-		return 0, err
-	}
-	tag, err := tx.Exec(ctx, `
+	queueLapse(b, tx, person)
+	b.Queue(`
 		insert into seat (id, organization_id, appointment_id, person_id, role, required, during, kind, expires_at, response, responded_at,
 			determination_id, pair, leg)
 		select p.id, @organization, @appointment, p.person_id, p.role, p.required, tstzrange(p.starts, p.ends), @kind, @expires, p.response,
@@ -237,11 +276,9 @@ func insertSeats(ctx context.Context, tx *audit.Tx, a Appointment) (int64, error
 		on conflict on constraint seat_no_overlap do nothing`,
 		pgx.StrictNamedArgs{"organization": string(a.Organization), "appointment": string(a.ID), "id": id, "person": person, "role": role,
 			"required": required, "starts": from, "ends": to, "response": response, "responded": responded, "determination": determination,
-			"pair": pair, "leg": leg, "kind": kind, "expires": expires})
-	if err != nil {
-		return 0, fmt.Errorf("insert seats: %w", err)
-	}
-	return tag.RowsAffected(), nil
+			"pair": pair, "leg": leg, "kind": kind, "expires": expires}).Exec(func(tag pgconn.CommandTag) error {
+		return then(tag.RowsAffected())
+	})
 }
 
 const appointmentColumns = `

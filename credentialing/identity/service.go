@@ -12,6 +12,8 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/text/language"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/consilium-health/consilium/credentialing/audit"
 )
 
@@ -111,6 +113,18 @@ func (s *Service) People(ctx context.Context, ids ...PersonID) (found map[Person
 // PeopleTx is People inside a running transaction.
 func (s *Service) PeopleTx(ctx context.Context, tx *audit.Tx, ids ...PersonID) (map[PersonID]Person, error) {
 	return people(ctx, tx, ids)
+}
+
+// QueuePeople queues the question of PeopleTx in a batch of reads; what it returns is
+// filled in when the batch is read.
+func (s *Service) QueuePeople(b *pgx.Batch, ids ...PersonID) map[PersonID]Person {
+	return queuePeople(b, ids)
+}
+
+// QueueRoles queues the question of RolesOfTx in a batch of reads; what it returns is
+// filled in when the batch is read.
+func (s *Service) QueueRoles(b *pgx.Batch, tx *audit.Tx, id PersonID) *[]Grant {
+	return queueGrants(b, id, tx.Now())
 }
 
 // PeopleWith is the directory of the platform: those who hold the role anywhere now,

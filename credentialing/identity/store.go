@@ -18,16 +18,34 @@ func scanPerson(row pgx.CollectableRow) (p Person, err error) {
 	return p, err
 }
 
+const peopleSQL = `
+	select ` + personColumns + `
+	from person p
+	where p.id = any ($1)`
+
+// queuePeople queues the question of people; what it returns is filled in when the batch
+// is read.
+func queuePeople(b *pgx.Batch, ids []PersonID) map[PersonID]Person {
+	found := make(map[PersonID]Person, len(ids))
+	if known := uuids(ids); len(known) > 0 {
+		b.Queue(peopleSQL, known).Query(func(rows pgx.Rows) error {
+			list, err := pgx.CollectRows(rows, scanPerson)
+			for _, p := range list {
+				found[p.ID] = p
+			}
+			return err
+		})
+	}
+	return found
+}
+
 func people(ctx context.Context, tx pgx.Tx, ids []PersonID) (map[PersonID]Person, error) {
 	found := make(map[PersonID]Person, len(ids))
 	known := uuids(ids)
 	if len(known) == 0 {
 		return found, nil
 	}
-	rows, _ := tx.Query(ctx, `
-		select `+personColumns+`
-		from person p
-		where p.id = any ($1)`, known)
+	rows, _ := tx.Query(ctx, peopleSQL, known)
 	list, err := pgx.CollectRows(rows, scanPerson)
 	for _, p := range list {
 		found[p.ID] = p
@@ -113,15 +131,29 @@ func scanGrant(row pgx.CollectableRow) (g Grant, err error) {
 }
 
 // grantsInForce are a person's at the transaction's instant, oldest first.
+const grantsSQL = `
+	select ` + grantColumns + `
+	from role_grant g -- role_grant_person
+	where g.person_id = $1 and g.valid_from <= $2 and (g.valid_until is null or g.valid_until > $2)
+	order by g.valid_from, g.id`
+
+// queueGrants is grantsInForce as a question of a batch.
+func queueGrants(b *pgx.Batch, id PersonID, now time.Time) *[]Grant {
+	out := new([]Grant)
+	if isID(string(id)) {
+		b.Queue(grantsSQL, string(id), now).Query(func(rows pgx.Rows) (err error) {
+			*out, err = pgx.CollectRows(rows, scanGrant)
+			return err
+		})
+	}
+	return out
+}
+
 func grantsInForce(ctx context.Context, tx *audit.Tx, id PersonID) ([]Grant, error) {
 	if !isID(string(id)) {
 		return nil, nil
 	}
-	rows, _ := tx.Query(ctx, `
-		select `+grantColumns+`
-		from role_grant g -- role_grant_person
-		where g.person_id = $1 and g.valid_from <= $2 and (g.valid_until is null or g.valid_until > $2)
-		order by g.valid_from, g.id`, string(id), tx.Now())
+	rows, _ := tx.Query(ctx, grantsSQL, string(id), tx.Now())
 	return pgx.CollectRows(rows, scanGrant)
 }
 

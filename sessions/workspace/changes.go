@@ -156,6 +156,15 @@ func scanConsentsOf(rows pgx.Rows, out map[CaseID][]Consent) error {
 // what is sealed: the consents, and when it was confirmed who the patient is.
 func selectContext(ctx context.Context, tx *audit.Tx, id CaseID) (consents []Consent, confirmed time.Time, err error) {
 	var b pgx.Batch
+	found := queueContext(&b, id, &confirmed)
+	if err := tx.SendBatch(ctx, &b).Close(); err != nil {
+		return nil, time.Time{}, fmt.Errorf("consents of case %s: %w", id, err)
+	}
+	return found[id], confirmed, nil
+}
+
+// queueContext queues what selectContext reads.
+func queueContext(b *pgx.Batch, id CaseID, confirmed *time.Time) map[CaseID][]Consent {
 	found := map[CaseID][]Consent{}
 	b.Queue(consentsOfSQL, []string{string(id)}).Query(func(rows pgx.Rows) error { return scanConsentsOf(rows, found) })
 	b.Queue(`select confirmed_at from case_patient where case_id = $1`, string(id)).QueryRow(func(row pgx.Row) error {
@@ -164,13 +173,47 @@ func selectContext(ctx context.Context, tx *audit.Tx, id CaseID) (consents []Con
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
-		confirmed = value(at)
+		*confirmed = value(at)
 		return err
 	})
-	if err := tx.SendBatch(ctx, &b).Close(); err != nil {
-		return nil, time.Time{}, fmt.Errorf("consents of case %s: %w", id, err)
+	return found
+}
+
+// rolesInBatch is an Identity that answers RolesOfTx in a batch of questions.
+type rolesInBatch interface {
+	QueueRoles(b *pgx.Batch, tx *audit.Tx, id identity.PersonID) *[]identity.Grant
+}
+
+// caseFacts reads in one round trip a case of the scope's clinic, what determinations
+// must know of it, and for whom a specialist works. ErrNotFound means no case.
+func (s *Service) caseFacts(ctx context.Context, tx *audit.Tx, id CaseID, specialist identity.PersonID) (caseRow, credentialing.CaseContext, error) {
+	var b pgx.Batch
+	var c []caseRow
+	b.Queue(caseSQL, string(id)).Query(func(rows pgx.Rows) (err error) {
+		c, err = pgx.CollectRows(rows, scanCase)
+		return err
+	})
+	var confirmed time.Time
+	consents := queueContext(&b, id, &confirmed)
+	grants := new([]identity.Grant)
+	who, batched := s.who.(rolesInBatch)
+	if specialist != "" && batched {
+		grants = who.QueueRoles(&b, tx, specialist)
 	}
-	return found[id], confirmed, nil
+	if err := tx.SendBatch(ctx, &b).Close(); err != nil {
+		return caseRow{}, credentialing.CaseContext{}, fmt.Errorf("facts of case %s: %w", id, err)
+	}
+	if len(c) == 0 {
+		return caseRow{}, credentialing.CaseContext{}, ErrNotFound
+	}
+	where := advises(*grants, tx.Now())
+	if specialist != "" && !batched {
+		var err error
+		if where, err = s.organizationsOf(ctx, tx, specialist); err != nil {
+			return caseRow{}, credentialing.CaseContext{}, err
+		}
+	}
+	return c[0], caseContext(tx.Now(), c[0], consents[id], confirmed, specialist, where), nil
 }
 
 // selectConfirmed reads when the identity of the patients of many cases was confirmed.

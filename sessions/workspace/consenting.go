@@ -241,7 +241,7 @@ func (s *Service) Facts(ctx context.Context, tx *audit.Tx, ref scheduling.CaseRe
 	if !plainID.MatchString(string(ref)) {
 		return scheduling.Facts{}, scheduling.ErrNotFound
 	}
-	c, err := selectCase(ctx, tx, CaseID(ref), false)
+	c, cc, err := s.caseFacts(ctx, tx, CaseID(ref), specialist)
 	if errors.Is(err, ErrNotFound) && tx.Scope.Person != "" {
 		// A member of another clinic: the membership leads into the one that owns it.
 		var parts []Role
@@ -255,21 +255,11 @@ func (s *Service) Facts(ctx context.Context, tx *audit.Tx, ref scheduling.CaseRe
 		if err := audit.Enter(ctx, tx, audit.Scope{Organization: string(org), Person: tx.Scope.Person}); err != nil {
 			return scheduling.Facts{}, err
 		}
-		c, err = selectCase(ctx, tx, CaseID(ref), false)
+		c, cc, err = s.caseFacts(ctx, tx, CaseID(ref), specialist)
 	}
 	if errors.Is(err, ErrNotFound) {
 		return scheduling.Facts{}, scheduling.ErrNotFound
 	}
-	if err != nil {
-		return scheduling.Facts{}, err
-	}
-	var where []identity.OrganizationID
-	if specialist != "" {
-		if where, err = s.organizationsOf(ctx, tx, specialist); err != nil {
-			return scheduling.Facts{}, err
-		}
-	}
-	cc, err := s.context(ctx, tx, c, specialist, where)
 	if err != nil {
 		return scheduling.Facts{}, err
 	}

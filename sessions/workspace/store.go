@@ -84,6 +84,11 @@ func value(t *time.Time) time.Time {
 	return t.UTC()
 }
 
+const caseSQL = `
+	select ` + caseColumns + `
+	from clinical_case c left join case_patient p on p.case_id = c.id
+	where c.id = $1`
+
 func selectCase(ctx context.Context, tx *audit.Tx, id CaseID, lock bool) (caseRow, error) {
 	if lock {
 		// The row first: two commands on one case wait for each other here.
@@ -96,10 +101,7 @@ func selectCase(ctx context.Context, tx *audit.Tx, id CaseID, lock bool) (caseRo
 			return caseRow{}, fmt.Errorf("lock case %s: %w", id, err)
 		}
 	}
-	rows, err := tx.Query(ctx, `
-		select `+caseColumns+`
-		from clinical_case c left join case_patient p on p.case_id = c.id
-		where c.id = $1`, string(id))
+	rows, err := tx.Query(ctx, caseSQL, string(id))
 	if err != nil {
 		return caseRow{}, err
 	}
