@@ -91,19 +91,6 @@ func (c *sdkClient) hears() {
 	c.until("sound", func() bool { return c.packets >= from+20 })
 }
 
-// measure begins to measure the longest time without a packet of somebody; gap tells it.
-func (c *sdkClient) measure() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.last, c.longest = map[string]time.Time{}, 0
-}
-
-func (c *sdkClient) gap() time.Duration {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.longest
-}
-
 func newSDKClient(t *testing.T, url, id string, options ...lksdk.ConnectOption) *sdkClient {
 	t.Helper()
 	v := &auth.VideoGrant{RoomJoin: true, Room: "room"}

@@ -128,3 +128,16 @@ func TestPromise12ADrainedConsultIsMoved(t *testing.T) {
 		})
 	}
 }
+
+// measure begins to measure the longest time without a packet of somebody; gap tells it.
+func (c *sdkClient) measure() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last, c.longest = map[string]time.Time{}, 0
+}
+
+func (c *sdkClient) gap() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.longest
+}
