@@ -94,7 +94,7 @@ type ClaimRequest struct {
 	Claim            Claim
 }
 
-func (r ClaimRequest) check() error {
+func (r ClaimRequest) check(zones Zones) error {
 	for _, t := range []struct{ field, text string }{{"issuer", r.Issuer}, {"number", r.Number}, {"type", r.Claim.Type}, {"holder", r.Claim.HolderName},
 		{"via", r.Via}, {"facility", r.Claim.Facility}, {"currency", r.Claim.Currency}, {"pair", strings.Join(r.Claim.Pair, " ")},
 		{"modes", strings.Join(r.Claim.Modes, " ")}} {
@@ -114,7 +114,7 @@ func (r ClaimRequest) check() error {
 		}
 	}
 	if z := r.Claim.Timezone; z != "" {
-		if _, err := time.LoadLocation(z); err != nil {
+		if _, err := zones(z); err != nil {
 			return &Invalid{"timezone", RowZone}
 		}
 	}

@@ -174,7 +174,7 @@ func (s *Service) EnterClaim(ctx context.Context, actor identity.Actor, r ClaimR
 	if actor.Person != r.Person && !officer(actor) && !system(actor) || actor.Guest() {
 		return Entered{}, ErrForbidden
 	}
-	if err := r.check(); err != nil {
+	if err := r.check(s.zones); err != nil {
 		return Entered{}, err
 	}
 	var e Entered

@@ -385,8 +385,9 @@ func (b *bench) caseWith(ctx context.Context, i int, physician identity.Actor, s
 	}
 	ref := scheduling.CaseRef(id)
 	b.cases = append(b.cases, benchCase{ref, physician, specialist})
+	// Tomorrow at the earliest: a visit that begins while the benchmark runs is not set aside.
 	found, err := b.a.scheduling.Search(ctx, physician, scheduling.SearchRequest{Case: ref, Kind: scheduling.JointVideoVisit, Specialist: specialist, Limit: 1,
-		To: b.a.db.Now().Add(14 * 24 * time.Hour)})
+		From: b.a.db.Now().Add(24 * time.Hour), To: b.a.db.Now().Add(14 * 24 * time.Hour)})
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func (b *bench) queue(ctx context.Context, credentials int) ([]figure, error) {
 	}
 	handler := b.a.handler(nil)
 	// The visits held and one page of tasks, no more, as an officer sees it first.
-	list, err := timed(fmt.Sprintf("officers' queue, %d bookings, %d credentials", b.visits, credentials), 100*time.Millisecond, 0, benchQueueReads, func(int) error {
+	list, err := timed(fmt.Sprintf("officers' queue, %d bookings, %d credentials", b.visits, credentials), 100*time.Millisecond, 0, min(benchQueueReads, 5+b.visits/100), func(int) error {
 		r := httptest.NewRequestWithContext(ctx, http.MethodGet, b.a.cfg.Origin+"/credentials", nil)
 		r.AddCookie(&http.Cookie{Name: "login", Value: token})
 		w := httptest.NewRecorder()
