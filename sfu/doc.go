@@ -77,42 +77,40 @@
 //
 // # Cost
 //
-// Measured beside livekit-server v1.13.5 with its defaults, alternating, medians of 5
-// runs of 8 s, on 2 processors shared with the generator (load below 1). A packet is one
-// that a participant received; the processor time is the server's, from /proc. Joining
-// is counted from the connect call to the first packet, in a room where somebody is
-// sending. The memory is what a process grows by from its start, so that 12 participants
-// also bear what the first of them touches; of 30 in consults each has 1.29 MiB.
+// Measured beside livekit-server v1.13.5 with its defaults, alternating, on 2 processors
+// shared with the generator (load below 1.3), 2026-11-25. A packet is one that a
+// participant received; the processor time is the server's, from /proc. Joining is
+// counted from the connect call to the first packet, in a room where somebody is sending.
+// The memory is what a process grows by from its start, so that 12 participants also
+// bear what the first of them touches. No packet was missing, and every track arrived.
+//
+// Medians of 5 runs of 8 s:
 //
 //	                                       µs a packet  MiB each  delay p50     p99  join p50     p99
-//	consult, 4 rooms of 3       this engine       12.2      1.76    0.10 ms  0.3 ms     42 ms   57 ms
-//	                            livekit-server    27.6      4.86    0.16 ms  0.5 ms    175 ms  193 ms
-//	                            ratio             0.44      0.36       0.62    0.62
-//	teaching, 3 to 20           this engine        5.9      1.08    0.36 ms  1.1 ms     12 ms   21 ms
-//	                            livekit-server    11.9      2.75    0.51 ms  1.7 ms    165 ms  176 ms
-//	                            ratio             0.50      0.39       0.70    0.61
-//	interpretation, 7 to 8      this engine        7.2      1.22    0.16 ms  0.5 ms      9 ms   16 ms
-//	                            livekit-server    15.1      3.24    0.24 ms  0.8 ms    165 ms  168 ms
-//	                            ratio             0.48      0.38       0.64    0.60
+//	consult, 4 rooms of 3       this engine        9.1      1.62    0.11 ms  0.5 ms     31 ms   53 ms
+//	                            livekit-server    30.2      4.98    0.18 ms  0.5 ms    173 ms  190 ms
+//	                            ratio             0.30      0.33       0.58    0.91
+//	teaching, 3 to 20           this engine        5.3      0.90    0.48 ms  1.3 ms     12 ms   21 ms
+//	                            livekit-server    12.8      2.61    0.58 ms  1.7 ms    165 ms  175 ms
+//	                            ratio             0.41      0.34       0.83    0.79
+//	interpretation, 7 to 8      this engine        5.9      1.17    0.22 ms  0.8 ms     13 ms   22 ms
+//	                            livekit-server    16.8      3.02    0.29 ms  1.1 ms    166 ms  170 ms
+//	                            ratio             0.35      0.39       0.78    0.71
 //
-// The table is of before 2026-11-25. Since then the calls that never wait no longer wake
-// the runtime's monitor, the reports of a tick and what comes while packets are sealed
-// leave together, a layer's cache holds one second, and the engine alone collects garbage
-// at half the usual growth. Its three full loads (10 rooms of 3, 3 to 60, 7 to 20, 15 s)
-// were played twice each that day by another generator, alternating with livekit-server,
-// on 2 processors with little else on them (load 1 to 2.5); every track arrived. The mean
-// of the two runs:
+// The whole loads (--full), medians of 3 runs of 5 s:
 //
-//	                                       µs a packet  MiB each  delay p50     p99
-//	consult                     this engine        7.1      1.15    0.11 ms  0.4 ms
-//	                            livekit-server    21.7      4.06    0.19 ms  0.7 ms
-//	                            ratio             0.33      0.28
-//	teaching                    this engine        3.9      0.65    1.63 ms  5.1 ms
-//	                            livekit-server     8.5      2.56    1.51 ms  5.0 ms
-//	                            ratio             0.46      0.25
-//	interpretation              this engine        4.4      0.89    0.47 ms  1.3 ms
-//	                            livekit-server    12.0      3.31    0.54 ms  1.7 ms
-//	                            ratio             0.37      0.27
+//	consult, 10 rooms of 3      this engine        7.3      1.18    0.11 ms  0.7 ms     28 ms   56 ms
+//	                            livekit-server    21.2      4.37    0.18 ms  0.8 ms    175 ms  208 ms
+//	                            ratio             0.35      0.27       0.61    0.84
+//	teaching, 3 to 60           this engine        4.2      0.66    1.12 ms  5.2 ms     12 ms   36 ms
+//	                            livekit-server     9.9      2.25    1.31 ms  4.2 ms    166 ms  192 ms
+//	                            ratio             0.42      0.29       0.85    1.24
+//	interpretation, 7 to 20     this engine        4.7      0.91    0.49 ms  1.6 ms     10 ms   22 ms
+//	                            livekit-server    11.2      3.02    0.47 ms  1.7 ms    168 ms  183 ms
+//	                            ratio             0.42      0.30       1.03    0.94
+//
+// Another generator, at the same whole loads, gave 0.33 to 0.36, 0.46 to 0.52 and 0.37 to
+// 0.38 of livekit-server's processor time in four runs of other days.
 //
 // The aim is half of livekit-server's processor time in all three, and 1.5 MiB each. Most
 // of what is left is the kernel's share of sending. All media of a server pass through
@@ -122,5 +120,5 @@
 //	consilium bench media --against-binary "$(go env GOPATH)/bin/server" --window 8s
 //
 // or, against a server that is running, --against ws://127.0.0.1:7880 --key K --secret S;
-// --full plays 10 rooms of 3, 3 to 60 and 7 to 20 on a machine with more processors.
+// --full plays the whole loads.
 package sfu

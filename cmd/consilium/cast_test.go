@@ -23,6 +23,16 @@ func demonstration(t *testing.T, data string) (*app, *cast) {
 	return demonstrationAt(t, data, "", "")
 }
 
+// beside runs a command of the operator beside a demonstration that runs, and answers
+// what it prints.
+func beside(ctx context.Context, a *app, command func(context.Context, environment, []string) error) func(args ...string) (string, error) {
+	return func(args ...string) (string, error) {
+		var out strings.Builder
+		err := command(ctx, environment{getenv: env("CONSILIUM_DATA", a.cfg.Data, "CONSILIUM_ORIGIN", a.cfg.Origin), out: &out, err: &out}, args)
+		return out.String(), err
+	}
+}
+
 // demonstrationAt starts the service with the cast of a file, at a time.
 func demonstrationAt(t *testing.T, data, file, clock string) (*app, *cast) {
 	t.Helper()

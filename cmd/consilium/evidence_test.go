@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -19,13 +18,7 @@ func TestEvidenceCommandNamesWhatIsDamaged(t *testing.T) {
 	defer cancel()
 	a, _ := demonstration(t, dir)
 	defer a.close()
-	say := func(args ...string) (string, error) {
-		var out bytes.Buffer
-		err := runEvidence(ctx, environment{getenv: func(name string) string {
-			return map[string]string{"CONSILIUM_DATA": dir, "CONSILIUM_ORIGIN": a.cfg.Origin}[name]
-		}, out: &out, err: &out}, args)
-		return out.String(), err
-	}
+	say := beside(ctx, a, runEvidence)
 	out, err := say("check")
 	if err != nil || !strings.Contains(out, "bytes read") || strings.HasPrefix(out, "0 files") {
 		t.Fatalf("%s%v", out, err)

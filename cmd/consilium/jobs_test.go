@@ -18,9 +18,9 @@ import (
 	"github.com/consilium-health/consilium/web/mail"
 )
 
-// mainVisit books the visit of the demonstration's main job, and the interpreter
-// promises to come: the patient hears of a visit, and of what becomes of it, then.
-func (s seeder) mainVisit(ctx context.Context, t *testing.T, otieno identity.Actor) scheduling.Appointment {
+// book makes the case of the demonstration's main job ready and books a visit of this
+// kind with its specialist, at the first time after so long.
+func (s seeder) book(ctx context.Context, t *testing.T, otieno identity.Actor, kind scheduling.Kind, after time.Duration) scheduling.Appointment {
 	t.Helper()
 	a, people := s.a, s.cast
 	must := func(err error) {
@@ -39,21 +39,30 @@ func (s seeder) mainVisit(ctx context.Context, t *testing.T, otieno identity.Act
 	}
 	must(a.workspace.Submit(ctx, otieno, id))
 	tremblay := people.People["tremblay"]
-	found, err := a.scheduling.Search(ctx, otieno, scheduling.SearchRequest{Case: scheduling.CaseRef(id), Kind: scheduling.JointVideoVisit, Specialist: tremblay,
-		From: a.db.Now().Add(24 * time.Hour), Limit: 1})
+	found, err := a.scheduling.Search(ctx, otieno, scheduling.SearchRequest{Case: scheduling.CaseRef(id), Kind: kind, Specialist: tremblay, From: a.db.Now().Add(after), Limit: 1})
 	must(err)
 	if len(found.Slots) == 0 {
 		t.Fatalf("no time: %+v", found.WhyNot)
 	}
-	visit, err := a.scheduling.Book(ctx, otieno, scheduling.BookRequest{Key: uuid.NewString(), Case: scheduling.CaseRef(id), Kind: scheduling.JointVideoVisit,
-		Specialist: tremblay, Start: found.Slots[0].Start})
+	visit, err := a.scheduling.Book(ctx, otieno, scheduling.BookRequest{Key: uuid.NewString(), Case: scheduling.CaseRef(id), Kind: kind, Specialist: tremblay, Start: found.Slots[0].Start})
 	must(err)
+	return visit
+}
+
+// mainVisit books the visit of the demonstration's main job, and the interpreter
+// promises to come: the patient hears of a visit, and of what becomes of it, then.
+func (s seeder) mainVisit(ctx context.Context, t *testing.T, otieno identity.Actor) scheduling.Appointment {
+	t.Helper()
+	visit := s.book(ctx, t, otieno, scheduling.JointVideoVisit, 24*time.Hour)
 	aziz, err := s.as(ctx, "aziz")
-	must(err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, seat := range visit.Seats {
 		if seat.Role == scheduling.RoleInterpreter {
-			_, err = a.scheduling.Accept(ctx, aziz, seat.ID)
-			must(err)
+			if _, err := s.a.scheduling.Accept(ctx, aziz, seat.ID); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	return visit

@@ -9,11 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/consilium-health/consilium/credentialing/identity"
 	"github.com/consilium-health/consilium/scheduling"
-	"github.com/consilium-health/consilium/sessions/workspace"
 )
 
 // answerOf writes what somebody's calendar program sends back for an invitation.
@@ -48,23 +45,7 @@ func TestACalendarsNoReachesTheVisitByMail(t *testing.T) {
 	s := seeder{a: a, file: people.file, cast: people, actors: map[string]identity.Actor{}}
 	otieno, err := s.as(ctx, "otieno")
 	must(err)
-	list, err := a.workspace.ListFor(ctx, otieno)
-	must(err)
-	id := list[0].ID
-	must(a.workspace.ConfirmPlace(ctx, otieno, id, "KE", "asked_by_phone"))
-	for _, c := range s.consents("tremblay", "CA-ON", []workspace.Class{workspace.ClassHistory}, "en") {
-		_, err := a.workspace.RecordConsent(ctx, otieno, id, c)
-		must(err)
-	}
-	must(a.workspace.Submit(ctx, otieno, id))
-	tremblay := people.People["tremblay"]
-	found, err := a.scheduling.Search(ctx, otieno, scheduling.SearchRequest{Case: scheduling.CaseRef(id), Kind: scheduling.JointVideoVisit, Specialist: tremblay,
-		From: a.db.Now().Add(24 * time.Hour), Limit: 1})
-	must(err)
-	visit, err := a.scheduling.Book(ctx, otieno, scheduling.BookRequest{Key: uuid.NewString(), Case: scheduling.CaseRef(id), Kind: scheduling.JointVideoVisit,
-		Specialist: tremblay, Start: found.Slots[0].Start})
-	must(err)
-
+	visit := s.book(ctx, t, otieno, scheduling.JointVideoVisit, 24*time.Hour)
 	ticker := time.NewTicker(50 * time.Millisecond) // the outbox tells nobody when a mail comes
 	defer ticker.Stop()
 	var invitation, email string
@@ -127,7 +108,7 @@ func TestACalendarsNoReachesTheVisitByMail(t *testing.T) {
 	if got.State != scheduling.StateNeedsAttention || got.Reason != scheduling.ReasonDeclined || !got.StartAt.Equal(visit.StartAt) {
 		t.Errorf("the visit is %s for %q", got.State, got.Reason)
 	}
-	if seat, _ := got.Seat(tremblay); seat.Response != scheduling.Declined {
+	if seat, _ := got.Seat(people.People["tremblay"]); seat.Response != scheduling.Declined {
 		t.Errorf("the specialist's answer is %s", seat.Response)
 	}
 	if out := fmt.Sprint(in(getenv, strings.Replace(no, "mx.clinic.example", "mx.elsewhere.example", 1))); !strings.Contains(out, "kept as") {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -33,13 +32,7 @@ func TestPackAddReachesARunningService(t *testing.T) {
 		t.Fatal(err)
 	}
 	visit := cast.mainVisit(ctx, t, otieno)
-	say := func(args ...string) (string, error) {
-		var out bytes.Buffer
-		err := runPack(ctx, environment{getenv: func(name string) string {
-			return map[string]string{"CONSILIUM_DATA": dir, "CONSILIUM_ORIGIN": a.cfg.Origin}[name]
-		}, out: &out, err: &out}, args)
-		return out.String(), err
-	}
+	say := beside(ctx, a, runPack)
 	write := func(name, content string) string {
 		t.Helper()
 		file := filepath.Join(t.TempDir(), name)

@@ -5,12 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/consilium-health/consilium/credentialing/audit"
 	"github.com/consilium-health/consilium/credentialing/identity"
 	"github.com/consilium-health/consilium/scheduling"
-	"github.com/consilium-health/consilium/sessions/workspace"
 )
 
 // TestReminderOutlivesTheServiceAndIsMailedOnce books a visit whose reminders are due,
@@ -29,24 +26,7 @@ func TestReminderOutlivesTheServiceAndIsMailedOnce(t *testing.T) {
 	s := seeder{a: a, file: people.file, cast: people, actors: map[string]identity.Actor{}}
 	otieno, err := s.as(ctx, "otieno")
 	must(err)
-	list, err := a.workspace.ListFor(ctx, otieno)
-	must(err)
-	id := list[0].ID
-	must(a.workspace.ConfirmPlace(ctx, otieno, id, "KE", "asked_by_phone"))
-	for _, c := range s.consents("tremblay", "CA-ON", []workspace.Class{workspace.ClassHistory}, "en") {
-		_, err := a.workspace.RecordConsent(ctx, otieno, id, c)
-		must(err)
-	}
-	must(a.workspace.Submit(ctx, otieno, id))
-	found, err := a.scheduling.Search(ctx, otieno, scheduling.SearchRequest{Case: scheduling.CaseRef(id), Kind: scheduling.Advice, Specialist: people.People["tremblay"],
-		From: a.db.Now().Add(3 * 24 * time.Hour), Limit: 1})
-	must(err)
-	if len(found.Slots) == 0 {
-		t.Fatalf("no time: %+v", found.WhyNot)
-	}
-	visit, err := a.scheduling.Book(ctx, otieno, scheduling.BookRequest{Key: uuid.NewString(), Case: scheduling.CaseRef(id), Kind: scheduling.Advice,
-		Specialist: people.People["tremblay"], Start: found.Slots[0].Start})
-	must(err)
+	visit := s.book(ctx, t, otieno, scheduling.Advice, 3*24*time.Hour)
 	if visit.State != scheduling.StateBooked {
 		t.Fatalf("the visit is %s", visit.State)
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"strings"
@@ -16,13 +15,7 @@ func TestReplayCommandEvaluatesPastAnswersAgain(t *testing.T) {
 	defer cancel()
 	a, _ := demonstration(t, dir)
 	defer a.close()
-	say := func(args ...string) (string, error) {
-		var out bytes.Buffer
-		err := runReplay(ctx, environment{getenv: func(name string) string {
-			return map[string]string{"CONSILIUM_DATA": dir, "CONSILIUM_ORIGIN": a.cfg.Origin}[name]
-		}, out: &out, err: &out}, args)
-		return out.String(), err
-	}
+	say := beside(ctx, a, runReplay)
 	out, err := say("--since", "87600h", "--sample", "100")
 	if err != nil || !strings.HasSuffix(out, " answers evaluated again, 0 differ\n") || strings.HasPrefix(out, "0 ") {
 		t.Fatalf("%s%v, want the answers of the cast and no difference", out, err)
