@@ -13,9 +13,10 @@ failed=0
 step() {
 	name=$1
 	shift
+	began=$(date +%s)
 	if "$@" >"$tmp/out" 2>&1; then
 		passed=$((passed + 1))
-		echo "ok    $name"
+		echo "ok    $name in $(($(date +%s) - began)) s"
 	else
 		failed=$((failed + 1))
 		echo "FAIL  $name"
@@ -27,6 +28,7 @@ step() {
 counted() {
 	name=$1
 	shift
+	began=$(date +%s)
 	"$@" >"$tmp/out" 2>&1
 	status=$?
 	last=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$tmp/out" | tail -n 1)
@@ -43,7 +45,9 @@ counted() {
 		echo "FAIL  $name: ${last:-ended with $status}"
 		sed 's/^/      /' "$tmp/out" | tail -n 400
 	else
-		echo "ok    $name: $last"
+		echo "ok    $name: $last in $(($(date +%s) - began)) s"
+		grep -E '^story .* in [0-9]+ s$' "$tmp/out" | sed 's/^/      /'
+		sed -nE 's/^ok +([^ ]+) ([0-9]+)\.[0-9]s$/\2 \1/p' "$tmp/out" | sort -rn | head -n 8 | sed -E 's/^([0-9]+) (.*)$/      \2 in \1 s/'
 	fi
 }
 
