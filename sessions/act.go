@@ -158,7 +158,7 @@ func (l *live) host(p *seated) bool {
 	if p.State != Admitted || !hosts(p.Role) {
 		return false
 	}
-	return p.Role == scheduling.RoleLocalPhysician || !l.localThere()
+	return p.over.IsZero() && (p.Role == scheduling.RoleLocalPhysician || !l.localThere())
 }
 
 func (l *live) dispatch(p *seated, cmd command) error {
@@ -178,6 +178,9 @@ func (l *live) dispatch(p *seated, cmd command) error {
 	}
 	if l.session.State == SessionEnded {
 		return refuseEnded
+	}
+	if !p.over.IsZero() && !closing[cmd.Type] {
+		return refusal(p.overBy)
 	}
 	now := l.now()
 	switch cmd.Type {
@@ -492,6 +495,9 @@ func (l *live) says(p *seated, cmd command) error {
 	text := strings.TrimSpace(cmd.Text)
 	if !l.hears(p, p, cmd.Room) {
 		return refuseForbidden
+	}
+	if p.lost() { // what is written goes into the record: it is advice
+		return refuseScope
 	}
 	if text == "" || utf8.RuneCountInString(text) > maxChat {
 		return refusal("bad_text")

@@ -43,6 +43,15 @@ func (l *live) refusedScope(d credentialing.Determination) msgRefused {
 
 // judge decides within tx whether a person may come in now.
 func (l *live) judge(ctx context.Context, tx *audit.Tx, actor identity.Actor, p *seated) (verdict, error) {
+	held, until, err := l.holdsRole(ctx, tx, p)
+	if err != nil {
+		return verdict{}, err
+	}
+	if !held {
+		return no(codeRoleEnded), nil
+	}
+	p.over, p.overBy = time.Time{}, ""
+	l.lookAgain(until)
 	if p.Role == scheduling.RoleCoordinator {
 		return verdict{}, nil // arranges, hears nothing of the case
 	}
@@ -285,7 +294,7 @@ func (l *live) hand(p *seated) error {
 
 func (l *live) ticket(ctx context.Context, p *seated, room RoomName) (mediaTicket, error) {
 	t, err := l.svc.media.Admit(ctx, Admission{Session: l.id, Room: room, Identity: p.ID, Name: p.person.Name,
-		Attributes: map[string]string{"role": string(p.Role), "spoken": p.Spoken}, Rights: rights(p.Role, room, l.machine.mode)})
+		Attributes: map[string]string{"role": string(p.Role), "spoken": p.Spoken}, Rights: l.rightsOf(p, room)})
 	if err != nil {
 		return mediaTicket{}, err
 	}

@@ -109,7 +109,7 @@ func (l *live) directCare() bool {
 // localThere tells whether a local physician is in the room.
 func (l *live) localThere() bool {
 	for _, p := range l.seats {
-		if p.Role == scheduling.RoleLocalPhysician && p.State == Admitted && p.present() {
+		if p.Role == scheduling.RoleLocalPhysician && p.State == Admitted && p.present() && p.over.IsZero() {
 			return true
 		}
 	}
@@ -122,7 +122,7 @@ func (l *live) note(ctx context.Context, tx *audit.Tx, p *seated, d credentialin
 	if p.scope != nil {
 		s.lost = p.scope.lost
 	}
-	if d.Decision == credentialing.Deny {
+	if d.Decision == credentialing.Deny || !p.over.IsZero() {
 		if s.lost.IsZero() {
 			s.lost = tx.Now()
 		}
@@ -166,6 +166,9 @@ func (l *live) measure(ctx context.Context, tx *audit.Tx, p *seated, s *scoped) 
 		}) {
 			s.sentences = append(s.sentences, said)
 		}
+	}
+	if !p.over.IsZero() {
+		s.sentences = append(s.sentences, sentence{MessageID: messageID(codeRoleEnded), Data: map[string]any{}})
 	}
 	for _, act := range fenced {
 		d := s.last
@@ -296,11 +299,8 @@ func (l *live) inside() []Identity {
 // scope of each clinician, the booking. What falls away acts at once.
 func (l *live) reconsider() {
 	l.recheck = l.now().Add(scopeHolds)
-	if l.caseID == "" {
-		return
-	}
 	system := identity.System("sessions", l.org)
-	var changed []*seated
+	var changed, struck []*seated
 	canceled := false
 	ctx, cancel := l.within()
 	err := l.svc.db.Read(ctx, audit.Scope{Organization: string(l.org)}, func(tx *audit.Tx) error {
@@ -309,7 +309,12 @@ func (l *live) reconsider() {
 		}
 		for _, id := range l.inside() {
 			p := l.seats[id]
-			if !p.Role.Clinician() {
+			if new, err := l.standing(ctx, tx, p); err != nil {
+				return err
+			} else if new {
+				struck = append(struck, p)
+			}
+			if !p.Role.Clinician() || l.caseID == "" {
 				continue
 			}
 			if !canceled {
@@ -347,7 +352,12 @@ func (l *live) reconsider() {
 		l.end(system, "appointment_canceled")
 		return
 	}
-	l.happened(system, l.applyConsents())
+	if l.caseID != "" {
+		l.happened(system, l.applyConsents())
+	}
+	for _, p := range struck {
+		l.struckTold(p)
+	}
 	for _, p := range changed {
 		if err := l.write(system, func(ctx context.Context, tx *audit.Tx) error {
 			d, err := l.decide(ctx, tx, p, func(q credentialing.Ask) (credentialing.Determination, error) {
@@ -373,6 +383,7 @@ func (l *live) reconsider() {
 		l.scopeTold(p)
 	}
 	l.watchScopes(l.now())
+	l.curb()
 }
 
 // scopeTold tells those concerned that a scope fell away.
@@ -399,9 +410,16 @@ func urgent(d credentialing.Determination) bool {
 	})
 }
 
-// ends is when a clinician without scope must be out; zero if there is no need. The
-// local physician stays: the patient is theirs.
+// ends is when somebody without scope or role must be out; zero if there is no need. A
+// local physician without scope stays: the patient is theirs. Whose role has ended has
+// no part in the consultation any more.
 func (l *live) ends(p *seated) time.Time {
+	if p.State == Admitted && !p.over.IsZero() && p.Role.Clinician() {
+		return p.over.Add(closeTime)
+	}
+	if p.State == Admitted && !p.over.IsZero() {
+		return p.over
+	}
 	if p.Role != scheduling.RoleSpecialist || p.State != Admitted || p.scope == nil || p.scope.lost.IsZero() {
 		return time.Time{}
 	}
@@ -427,11 +445,15 @@ func (l *live) watchScopes(now time.Time) {
 		if at := l.ends(p); at.IsZero() || now.Before(at) {
 			continue
 		}
-		if err := l.cut(p, SendBack, identity.System("sessions", l.org), "scope_lost"); err != nil {
-			l.svc.log.Error("end a specialist's part", "session", string(l.id), "error", err)
+		cause, code := "scope_lost", "scope_ended"
+		if !p.over.IsZero() && (p.scope == nil || !urgent(p.scope.last)) {
+			cause, code = p.overBy, p.overBy
+		}
+		if err := l.cut(p, SendBack, identity.System("sessions", l.org), cause); err != nil {
+			l.svc.log.Error("end somebody's part", "session", string(l.id), "error", err)
 		}
 		if p.conn != nil {
-			p.conn.say(noticeOf("alert", "scope_ended", nil))
+			p.conn.say(noticeOf("alert", code, nil))
 		}
 	}
 }

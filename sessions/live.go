@@ -72,6 +72,9 @@ type seated struct {
 	inBooth      bool
 	hand         bool
 	scope        *scoped
+	over         time.Time // the role they are here for has ended since, or the certificate was struck; zero: stands
+	overBy       string    // the code of which
+	curbed       bool      // the engine was told to keep screens from them
 }
 
 // present tells whether the person is there: on the feed or in the media room.

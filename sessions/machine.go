@@ -89,6 +89,7 @@ const (
 	refuseUnavailable refusal = "unavailable" // the database did not answer
 	refusePresent     refusal = "not_present"
 	refuseState       refusal = "not_in_this_state"
+	refuseScope       refusal = "scope_lost" // the rules do not allow the act any more
 )
 
 // change is one change of state, for the log.

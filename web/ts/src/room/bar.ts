@@ -1,6 +1,6 @@
 // Header and bar: elapsed time, own network, the buttons, leaving.
 import { attr, byId, find, icon, show, text } from "./dom.ts";
-import { listening, selfIsInterpreter, type RoomState } from "./state.ts";
+import { closing, listening, selfIsInterpreter, type RoomState } from "./state.ts";
 import { elapsed, type Texts } from "./texts.ts";
 
 export interface BarActs {
@@ -19,6 +19,7 @@ export class Bar {
   private readonly start: number;
   private since = 0;
   private state: RoomState;
+  private readonly shares = typeof navigator.mediaDevices?.getDisplayMedia === "function";
 
   constructor(texts: Texts, acts: BarActs, state: RoomState, start: string) {
     this.texts = texts;
@@ -40,7 +41,6 @@ export class Bar {
       if (dialog.returnValue === "end") acts.end();
       dialog.returnValue = "";
     };
-    if (typeof navigator.mediaDevices?.getDisplayMedia !== "function") show(byId("ctl-share", HTMLElement), false);
     if (!document.pictureInPictureEnabled) show(byId("ctl-popout", HTMLElement), false);
     setInterval(() => this.clock(), 1000);
   }
@@ -55,6 +55,7 @@ export class Bar {
     this.button("cam", s.mine.camera, s.mine.camera ? "video" : "video-off", !s.mine.camera);
     attr(byId("ctl-cam", HTMLElement), "data-state", s.mine.camera ? "on" : "off");
     this.button("share", s.mine.screen, "share", false);
+    show(byId("ctl-share", HTMLElement), this.shares && !closing(s));
     attr(byId("ctl-share", HTMLElement), "aria-pressed", s.mine.screen ? "true" : "false");
     const up = s.people.find((p) => p.participant === s.self?.participant)?.hand === true;
     this.button("hand", up, "hand", false);

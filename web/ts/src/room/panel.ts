@@ -2,7 +2,7 @@
 // has to be said.
 import { attr, byId, copy, find, Keyed, show, text } from "./dom.ts";
 import { ducks, gain } from "./ducking.ts";
-import { listening, selfIsInterpreter, type Banner, type Event, type RoomState, type Tab } from "./state.ts";
+import { closing, listening, selfIsInterpreter, type Banner, type Event, type RoomState, type Tab } from "./state.ts";
 import { initials, type Texts } from "./texts.ts";
 import type { Channel, Chat, Command, Mode, Person, Waiting } from "./wire.ts";
 
@@ -321,6 +321,7 @@ export class Panel {
     if (list.childElementCount !== before && atEnd) root.scrollTop = root.scrollHeight;
     const clinician = s.self?.role === "local_physician" || s.self?.role === "specialist";
     show(byId("chat-audience-field", HTMLElement), clinician);
+    show(byId("chat-form", HTMLElement), !closing(s));
     // A coordinator arranges and reads nothing of the case.
     show(byId("tab-chat", HTMLElement), s.self?.role !== "coordinator");
   }

@@ -1,7 +1,7 @@
 import { strict as assert } from "node:assert/strict";
 import { test } from "node:test";
 import { channelDb, floorDb, rampStep, rampDownMs, rampUpMs, unarmed, watch, ducks } from "./ducking.ts";
-import { initial, largeTile, listening, micOpen, reduce, type Event, type RoomState } from "./state.ts";
+import { closing, initial, largeTile, listening, micOpen, reduce, type Event, type RoomState } from "./state.ts";
 import { parse, type Message } from "./wire.ts";
 import { elapsed, readMessages, Texts } from "./texts.ts";
 import { read } from "./prefs.ts";
@@ -241,4 +241,14 @@ test("what each side of a handover may do", () => {
     assert.deepEqual(handoverActs(booth(state, onAir, next, others), me, 3).map((c) => c.type), want, `${state}, ${me}`);
   }
   assert.deepEqual(handoverActs(booth("live", "a", "", []), "a", 3), [], "alone in the booth");
+});
+
+test("who may do nothing any more shows no screen", () => {
+  const scope = (may: boolean) => fed({ type: "scope", sentences: [], acts: { advise_physician: may, joint_video_visit: false } });
+  let s = play(live(), { kind: "mine", change: { screen: true } }, scope(true));
+  assert.equal(closing(s), false);
+  assert.equal(s.mine.screen, true);
+  s = play(s, scope(false));
+  assert.equal(closing(s), true);
+  assert.equal(s.mine.screen, false);
 });

@@ -224,7 +224,10 @@ function received(s: RoomState, m: Message, at: number): RoomState {
       const mine = m.from === s.self?.participant;
       return { ...s, chat, unread: s.tab === "chat" || mine ? s.unread : s.unread + 1 };
     }
-    case "scope": return { ...s, scope: m };
+    case "scope": {
+      const next = { ...s, scope: m };
+      return closing(next) ? { ...next, mine: { ...s.mine, screen: false } } : next; // shows nothing any more
+    }
     case "consent": return { ...s, consent: m };
     case "notice":
       return banner(s, {
@@ -294,6 +297,11 @@ export function isInterpreter(s: RoomState, id: ParticipantID): boolean {
 }
 export function selfIsInterpreter(s: RoomState): boolean {
   return s.self?.role === "interpreter" || s.self?.role === "sign_interpreter";
+}
+/** The permission is gone and the talk is being brought to a close: nothing is shown or written any more. */
+export function closing(s: RoomState): boolean {
+  const acts = Object.values(s.scope?.acts ?? {});
+  return acts.length > 0 && !acts.includes(true);
 }
 /** The microphone is open: by choice or by Space, and not while coughing. */
 export function micOpen(s: RoomState): boolean {
