@@ -347,6 +347,10 @@ func openPresence(ctx context.Context, tx *audit.Tx, actor identity.Actor, id Pr
 	if err := audit.Enter(ctx, tx, audit.Scope{Organization: string(list[0].Organization), Person: string(actor.Person)}); err != nil {
 		return Presence{}, err
 	}
+	// The specialist's own scope shows no window in which somebody stands in for them.
+	if err := readWindows(ctx, tx, list); err != nil {
+		return Presence{}, err
+	}
 	return list[0], nil
 }
 

@@ -143,6 +143,11 @@ func (s *Service) editSeries(ctx context.Context, tx *audit.Tx, actor identity.A
 		}
 	} else {
 		next.Sequence = p.next()
+		for i := range next.Windows { // older components of the same file would be ignored
+			if next.Windows[i].State == WindowMoved {
+				next.Windows[i].Sequence = next.Sequence
+			}
+		}
 		if err := savePresence(ctx, tx, next); err != nil {
 			return p, err
 		}
@@ -160,7 +165,7 @@ func (s *Service) editSeries(ctx context.Context, tx *audit.Tx, actor identity.A
 	if ev.Tell, err = s.hosts(ctx, tx, p.Organization); err != nil {
 		return p, err
 	}
-	ev.Tell = append(ev.Tell, string(p.Person))
+	ev.Tell = append(ev.Tell, present(p, after)...)
 	tx.Append(ev)
 	return next, nil
 }
@@ -197,6 +202,17 @@ func (p Presence) inherit(list []Occurrence, after []Window, drop bool) ([]Windo
 	return out, nil
 }
 
+// present are the specialist of a presence and those who stand in for them in windows.
+func present(p Presence, windows []Window) []string {
+	out := []string{string(p.Person)}
+	for _, w := range windows {
+		if w.State.On() && !slices.Contains(out, string(w.Person)) {
+			out = append(out, string(w.Person))
+		}
+	}
+	return out
+}
+
 // covered makes sure that each visit lies within a window.
 func covered(windows, had []Window, visits []Range) error {
 	var taken []Conflict
@@ -219,16 +235,20 @@ func covered(windows, had []Window, visits []Range) error {
 // takeWindowsBut inserts all windows, or says which cannot be; visits are in no way.
 func (s *Service) takeWindowsBut(ctx context.Context, tx *audit.Tx, p Presence, visits []Range) error {
 	from, to := p.Windows[0].Start, p.Windows[0].End
+	people := []identity.PersonID{p.Person}
 	for _, w := range p.Windows {
 		from, to = earlier(from, w.Start), later(to, w.End)
+		if !slices.Contains(people, w.Person) {
+			people = append(people, w.Person)
+		}
 	}
-	taken, err := busy(ctx, tx, []identity.PersonID{p.Person}, from, to)
+	taken, err := busy(ctx, tx, people, from, to)
 	if err != nil {
 		return err
 	}
 	var conflicts []Conflict
 	for _, w := range p.Windows {
-		if w.State.On() && w.Person == p.Person && slices.ContainsFunc(taken[p.Person], func(r Range) bool {
+		if w.State.On() && slices.ContainsFunc(taken[w.Person], func(r Range) bool {
 			return r.Start.Before(w.End) && w.Start.Before(r.End) &&
 				!slices.ContainsFunc(visits, func(v Range) bool { return v.Start.Before(r.End) && r.Start.Before(v.End) })
 		}) {
@@ -267,6 +287,7 @@ func (s *Service) EndSeries(ctx context.Context, actor identity.Actor, req Windo
 		if err != nil {
 			return err
 		}
+		there := present(p, after)
 		visits, err := visitsIn(ctx, tx, p, after)
 		if err != nil {
 			return err
@@ -300,7 +321,7 @@ func (s *Service) EndSeries(ctx context.Context, actor identity.Actor, req Windo
 		if e.Tell, err = s.hosts(ctx, tx, p.Organization); err != nil {
 			return err
 		}
-		e.Tell = append(e.Tell, string(p.Person))
+		e.Tell = append(e.Tell, there...)
 		tx.Append(e)
 		return nil
 	})

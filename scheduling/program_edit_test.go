@@ -21,7 +21,12 @@ func (p Presence) at(start, end Minute) Rule {
 // file is the calendar file of a presence as the specialist gets it.
 func (w *world) file(id PresenceID) string {
 	w.t.Helper()
-	letter, err := w.s.Letter(ctx, identity.System("mail", w.clinic), id, "", w.claire)
+	return w.fileOf(id, w.claire)
+}
+
+func (w *world) fileOf(id PresenceID, person identity.PersonID) string {
+	w.t.Helper()
+	letter, err := w.s.Letter(ctx, identity.System("mail", w.clinic), id, "", person)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -111,6 +116,67 @@ func TestAllThatAreToComeAreChangedInPlaceWhenNoneIsPast(t *testing.T) {
 	}
 	if n := w.count(`select count(*) from presence`); n != 1 {
 		t.Errorf("%d presences", n)
+	}
+}
+
+func TestWhoStandsInHearsOfAChangedSeries(t *testing.T) {
+	w, p := programWorld(t)
+	weber := w.person("Dr Jonas Weber", "en", []string{"en"}, "Europe/Berlin")
+	p = w.program(p, Program{Substitutes: []identity.PersonID{weber}})
+	x, y := p.Windows[3], p.Windows[5]
+	q, err := w.s.SubstituteWindow(ctx, w.otieno(), WindowRequest{p.ID, p.Version, x.Occurrence}, weber)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := len(p.Windows)
+	for _, c := range []struct {
+		who  identity.PersonID
+		want int // left out
+	}{{w.claire, 1}, {weber, n - 1}, {w.amina, 0}} {
+		text := w.fileOf(p.ID, c.who)
+		if got := strings.Count(text, "EXDATE"); got != c.want {
+			t.Errorf("%d windows are left out of a file, want %d of %d:\n%s", got, c.want, n, text)
+		}
+	}
+	if q, err = w.s.MoveWindow(ctx, w.tremblay(), WindowRequest{p.ID, q.Version, y.Occurrence}, Wall{y.Occurrence.Date + 1, 10 * 60}, 0); err != nil {
+		t.Fatal(err)
+	}
+	// Elsewhere at the new hour: nobody is promised twice.
+	day := x.Occurrence.Date
+	other, err := w.s.Offer(ctx, w.actor(weber, w.clinic, identity.RoleSpecialist), OfferRequest{Clinic: w.other, Zone: "Africa/Nairobi",
+		Rule: Rule{Freq: Weekly, Days: []Weekday{day.Weekday()}, Start: 16 * 60, End: 17 * 60, From: &day, Until: &day}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	edit := SeriesEdit{Presence: p.ID, Version: q.Version, Rule: p.at(15*60, 17*60)}
+	var taken *SeriesConflict
+	if _, err := w.s.EditSeries(ctx, w.tremblay(), edit); !errors.As(err, &taken) || len(taken.Taken) != 1 || taken.Taken[0].Local.Date != day {
+		t.Fatalf("%v, %+v", err, taken)
+	}
+	if _, err := w.s.EndSeries(ctx, w.actor(weber, w.clinic, identity.RoleSpecialist), WindowRequest{other.ID, other.Version, other.Windows[0].Occurrence}); err != nil {
+		t.Fatal(err)
+	}
+	had, err := w.s.Presence(ctx, w.tremblay(), p.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, err := w.s.EditSeries(ctx, w.tremblay(), edit)
+	if err != nil || next.ID != p.ID {
+		t.Fatalf("%+v, %v", next, err)
+	}
+	if !w.wasTold("presence.changed", weber) {
+		t.Error("who stands in is not told")
+	}
+	read, err := w.s.Presence(ctx, w.tremblay(), p.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	moved := slices.IndexFunc(read.Windows, func(o Window) bool { return o.State == WindowMoved })
+	if was := had.Windows[5].Sequence; moved < 0 || read.Windows[moved].Sequence <= was || read.Windows[moved].Sequence > read.Sequence {
+		t.Errorf("%+v: the moved window's sequence was %d, the series' is %d", read.Windows, was, read.Sequence)
+	}
+	if _, err := w.s.EndSeries(ctx, w.tremblay(), WindowRequest{p.ID, read.Version, read.Windows[0].Occurrence}); err != nil || !w.wasTold("presence.ended", weber) {
+		t.Errorf("who stands in is not told of the end: %v", err)
 	}
 }
 

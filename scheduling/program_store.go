@@ -37,26 +37,26 @@ func insertPresence(ctx context.Context, tx *audit.Tx, p Presence) error {
 func insertWindows(ctx context.Context, tx *audit.Tx, p Presence) (map[Wall]bool, error) {
 	n := len(p.Windows)
 	id, local, from, to := make([]string, n), make([]time.Time, n), make([]time.Time, n), make([]time.Time, n)
-	begins, state, person := make([]time.Time, n), make([]string, n), make([]string, n)
+	begins, state, person, sequence := make([]time.Time, n), make([]string, n), make([]string, n), make([]int32, n)
 	for i, w := range p.Windows {
 		one, err := newID()
 		if err != nil {
 			return nil, err
 		}
 		id[i], local[i], from[i], to[i] = one, w.Occurrence.asUTC(), w.Start, w.End
-		begins[i], state[i], person[i] = w.StartLocal.asUTC(), string(w.State), string(w.Person)
+		begins[i], state[i], person[i], sequence[i] = w.StartLocal.asUTC(), string(w.State), string(w.Person), int32(w.Sequence)
 	}
 	rows, err := tx.Query(ctx, `
 		insert into presence_window (id, organization_id, presence_id, person_id, occurrence_local, start_local, during, tzdata_version,
 			ical_sequence, state, changed_at)
-		select w.id, @organization, @presence, w.person, w.local, w.begins, tstzrange(w.starts, w.ends), @tzdata, 0, w.state, @now
-		from unnest(@id::uuid[], @local::timestamp[], @starts::timestamptz[], @ends::timestamptz[], @begins::timestamp[], @state::text[], @person::uuid[])
-			as w(id, local, starts, ends, begins, state, person)
+		select w.id, @organization, @presence, w.person, w.local, w.begins, tstzrange(w.starts, w.ends), @tzdata, w.sequence, w.state, @now
+		from unnest(@id::uuid[], @local::timestamp[], @starts::timestamptz[], @ends::timestamptz[], @begins::timestamp[], @state::text[], @person::uuid[], @sequence::int[])
+			as w(id, local, starts, ends, begins, state, person, sequence)
 		order by w.starts
 		on conflict on constraint presence_no_overlap do nothing
 		returning occurrence_local`,
 		pgx.StrictNamedArgs{"organization": string(p.Organization), "presence": string(p.ID), "tzdata": ZoneVersion(),
-			"now": tx.Now(), "id": id, "local": local, "starts": from, "ends": to, "begins": begins, "state": state, "person": person})
+			"now": tx.Now(), "id": id, "local": local, "starts": from, "ends": to, "begins": begins, "state": state, "person": person, "sequence": sequence})
 	if err != nil {
 		return nil, fmt.Errorf("insert windows: %w", err)
 	}
@@ -95,18 +95,25 @@ func presencesWhere(ctx context.Context, tx *audit.Tx, where string, id Presence
 	if err != nil {
 		return nil, fmt.Errorf("read presences: %w", err)
 	}
+	return list, readWindows(ctx, tx, list)
+}
+
+// readWindows reads the windows of presences that the scope may see: a clinic all of its
+// own, a person those in which they are there.
+func readWindows(ctx context.Context, tx *audit.Tx, list []Presence) error {
 	at := make(map[PresenceID]int, len(list))
 	ids := make([]string, len(list))
 	for i, p := range list {
 		at[p.ID], ids[i] = i, string(p.ID)
+		list[i].Windows = nil
 	}
-	rows, err = tx.Query(ctx, `
+	rows, err := tx.Query(ctx, `
 		select presence_id::text, occurrence_local, start_local, lower(during), upper(during), state, ical_sequence, person_id::text
 		from presence_window
 		where presence_id = any($1::uuid[])
 		order by presence_id, occurrence_local`, ids)
 	if err != nil {
-		return nil, fmt.Errorf("read windows: %w", err)
+		return fmt.Errorf("read windows: %w", err)
 	}
 	var of PresenceID
 	var w Window
@@ -117,9 +124,9 @@ func presencesWhere(ctx context.Context, tx *audit.Tx, where string, id Presence
 		list[at[of]].Windows = append(list[at[of]].Windows, one)
 		return nil
 	}); err != nil {
-		return nil, fmt.Errorf("read windows: %w", err)
+		return fmt.Errorf("read windows: %w", err)
 	}
-	return list, nil
+	return nil
 }
 
 // saveWindow writes one window of a presence that is locked, and the presence.

@@ -269,7 +269,8 @@ func (s *Service) Letter(ctx context.Context, actor identity.Actor, id PresenceI
 }
 
 // Calendar writes the presence as a calendar file for the person: one UID for all its
-// windows, on the anchor clock, which the file carries along.
+// windows, on the anchor clock, which the file carries along. The specialist's, and that
+// of who stands in, has the windows in which they are there themselves.
 func (l PresenceLetter) Calendar(summary, description, language string, stamp time.Time) (data []byte, contentType string, err error) {
 	p := l.Presence
 	loc, err := LoadZone(p.AnchorZone)
@@ -289,13 +290,15 @@ func (l PresenceLetter) Calendar(summary, description, language string, stamp ti
 			Summary: summary, Description: description, URL: l.Link, Language: language,
 			Organizer: ical.Attendee{Name: "Consilium", Email: "no-reply@" + mailHost(l.host)},
 			Attendees: []ical.Attendee{{Name: l.Person.Name, Email: l.Person.Email, Response: ical.Accepted}}}}
-	if !slices.ContainsFunc(p.Windows, func(w Window) bool { return w.State != WindowCanceled }) {
+	sits := l.Person.ID == p.Person || slices.ContainsFunc(p.Windows, func(w Window) bool { return w.Person == l.Person.ID })
+	theirs := func(w Window) bool { return !sits || w.Person == l.Person.ID }
+	if !slices.ContainsFunc(p.Windows, func(w Window) bool { return w.State != WindowCanceled && theirs(w) }) {
 		in.Method, rule = ical.Cancel, rule[:1]
 	}
 	for _, o := range rule {
 		switch w, ok := p.Window(o.Local); {
 		case in.Method == ical.Cancel:
-		case !ok || !w.State.On():
+		case !ok || !w.State.On() || !theirs(w):
 			in.Exdates = append(in.Exdates, o.Start)
 		case w.State == WindowMoved:
 			in.Moved = append(in.Moved, ical.MovedOccurrence{Of: o.Start, Sequence: w.Sequence, Start: w.Start, Duration: w.End.Sub(w.Start)})
