@@ -1,6 +1,7 @@
 package scheduling
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -297,13 +298,15 @@ func (s *Service) Presences(ctx context.Context, actor identity.Actor) ([]Presen
 	}
 	var list []Presence
 	err := s.db.Read(ctx, actor.Scope(), func(tx *audit.Tx) (err error) {
-		list, err = presencesWhere(ctx, tx, `true`, "")
-		return err
+		if list, err = presencesWhere(ctx, tx, `true`, ""); err != nil {
+			return err
+		}
+		list = slices.DeleteFunc(list, func(p Presence) bool { return !mayKnow(actor, p) })
+		return wholeWindows(ctx, tx, actor, list)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("presences: %w", err)
 	}
-	list = slices.DeleteFunc(list, func(p Presence) bool { return !mayKnow(actor, p) })
 	slices.SortStableFunc(list, func(x, y Presence) int {
 		return x.Windows[len(x.Windows)-1].End.Compare(y.Windows[len(y.Windows)-1].End)
 	})
@@ -344,14 +347,28 @@ func openPresence(ctx context.Context, tx *audit.Tx, actor identity.Actor, id Pr
 	case len(list) == 0 || !mayKnow(actor, list[0]):
 		return Presence{}, ErrNotFound
 	}
-	if err := audit.Enter(ctx, tx, audit.Scope{Organization: string(list[0].Organization), Person: string(actor.Person)}); err != nil {
-		return Presence{}, err
+	return list[0], wholeWindows(ctx, tx, actor, list)
+}
+
+// wholeWindows reads all windows of presences that the actor may know of, in the scope of
+// the clinic of the last: the specialist's own shows none in which somebody stands in.
+func wholeWindows(ctx context.Context, tx *audit.Tx, actor identity.Actor, list []Presence) error {
+	slices.SortStableFunc(list, func(x, y Presence) int { return cmp.Compare(x.Organization, y.Organization) })
+	for len(list) > 0 {
+		clinic := list[0].Organization
+		n := slices.IndexFunc(list, func(p Presence) bool { return p.Organization != clinic })
+		if n < 0 {
+			n = len(list)
+		}
+		if err := audit.Enter(ctx, tx, audit.Scope{Organization: string(clinic), Person: string(actor.Person)}); err != nil {
+			return err
+		}
+		if err := readWindows(ctx, tx, list[:n]); err != nil {
+			return err
+		}
+		list = list[n:]
 	}
-	// The specialist's own scope shows no window in which somebody stands in for them.
-	if err := readWindows(ctx, tx, list); err != nil {
-		return Presence{}, err
-	}
-	return list[0], nil
+	return nil
 }
 
 // WindowRequest names one occurrence of a presence as it was read.

@@ -129,6 +129,9 @@ func TestWhoStandsInHearsOfAChangedSeries(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := len(p.Windows)
+	if list, err := w.s.Presences(ctx, w.tremblay()); err != nil || len(list) != 1 || len(list[0].Windows) != n || list[0].Windows[3].Person != weber {
+		t.Errorf("the specialist does not see who stands in: %+v, %v", list, err)
+	}
 	for _, c := range []struct {
 		who  identity.PersonID
 		want int // left out
