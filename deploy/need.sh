@@ -1,5 +1,5 @@
 #!/bin/sh
-# Brings what a fresh Debian, Ubuntu or macOS machine lacks. Usage: need.sh postgres|chromium|openssl ...
+# Brings what a fresh Debian, Ubuntu or macOS machine lacks. Usage: need.sh postgres|chromium|openssl|redis ...
 set -eu
 
 # found_postgres: a server of version 15 or newer where consilium looks for it.
@@ -53,6 +53,7 @@ for what in "$@"; do
 		found_chromium || install chromium fonts-noto-core -- --cask chromium
 		;;
 	openssl) command -v openssl >/dev/null 2>&1 || install openssl -- openssl ;;
+	redis) command -v redis-server >/dev/null 2>&1 || install redis-server -- redis ;;
 	*)
 		echo "need.sh: unknown: $what" >&2
 		exit 2

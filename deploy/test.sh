@@ -90,8 +90,8 @@ all)
 	counted "stories in the browser" browser
 	;;
 long)
-	sh deploy/need.sh postgres chromium openssl || exit 1
-	counted "resume on a LiveKit cluster" gotest -tags promise -run TestResumeContract ./sfu/livekit
+	sh deploy/need.sh postgres chromium openssl redis || exit 1
+	counted "resume, and a lost server, on a LiveKit cluster" gotest -tags promise -run 'TestResumeContract|TestPromise11' ./sfu/livekit
 	step "browser code bundles" bundle
 	step "build" $GO build -o bin/ ./cmd/consilium ./cmd/consultbot
 	counted "the main job on a LiveKit server" browser mainJobOnLiveKit

@@ -57,6 +57,7 @@
 //	another network, ICE restart          TestPromise08, TestResumeRestartsICEWhereNothingArrives
 //	UDP blocked                           TestPromise09, sfu/turn TestACallGoesThroughTheRelay
 //	engine killed, engine stopped         cmd/consilium TestPromise10 (tag), TestRunningConsultsGoOnWhileTheServiceStops
+//	LiveKit server lost                   sfu/livekit TestPromise11 (tag): another within 8 s
 //	engine stopped for another            TestPromise12 (tag): 0.08 s without a packet; story protocol: see below
 //	packets of strangers, damaged ones    TestPacketsFromStrangers..., TestDamagedPackets...
 //	nonsense inside RTP, RTCP, SCTP       TestMalformedContentsEndAtTheEngine

@@ -53,6 +53,20 @@ func LiveKitServer() (string, error) {
 // its address. Rooms are made by RoomService alone.
 func StartLiveKit(t *testing.T, key, secret string) (url string) {
 	t.Helper()
+	return "ws://" + startNode(t, key, secret, "").address
+}
+
+// node is one running server of LiveKit.
+type node struct {
+	address string // of its HTTP port
+	process *os.Process
+	ended   chan error
+}
+
+// startNode runs one server with further lines of configuration, and waits until it
+// answers.
+func startNode(t *testing.T, key, secret, more string) *node {
+	t.Helper()
 	binary, err := LiveKitServer()
 	if err != nil {
 		t.Fatal(err)
@@ -66,51 +80,48 @@ room: {auto_create: false}
 logging: {level: error}
 rtc: {udp_port: %d, tcp_port: %d, use_external_ip: false, use_mdns: false, enable_loopback_candidate: true,
   stun_servers: ["127.0.0.1:%d"], interfaces: {includes: ["lo"]}, ips: {includes: ["127.0.0.1/32"]}}
-`, port, key, secret, udp, tcp, stun), 0o600); err != nil {
+%s`, port, key, secret, udp, tcp, stun, more), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var log strings.Builder
-	server := exec.Command(binary, "--config", config)
-	server.Stdout, server.Stderr = &log, &log
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Wait() }()
-	t.Cleanup(func() {
-		_ = server.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-ended:
-		case <-time.After(patience): // it waits for participants that are gone
-			_ = server.Process.Kill()
-			<-ended
-		}
-		if t.Failed() {
-			t.Logf("livekit-server:\n%s", log.String())
-		}
-	})
-	address := fmt.Sprintf("127.0.0.1:%d", port)
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
+	n := &node{address: fmt.Sprintf("127.0.0.1:%d", port), ended: make(chan error, 1)}
+	run(t, n, exec.Command(binary, "--config", config))
 	poll := time.NewTicker(50 * time.Millisecond)
 	defer poll.Stop()
-	for {
-		select {
-		case err := <-ended:
-			t.Fatalf("livekit-server ended: %v\n%s", err, log.String())
-		case <-deadline.C:
+	for deadline := time.Now().Add(patience); ; <-poll.C {
+		if res, err := http.Get("http://" + n.address + "/"); err == nil {
+			_ = res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				return n
+			}
+		}
+		if time.Now().After(deadline) || len(n.ended) > 0 {
 			t.Fatal("livekit-server does not answer")
-		case <-poll.C:
-		}
-		res, err := http.Get("http://" + address + "/")
-		if err != nil {
-			continue
-		}
-		_ = res.Body.Close()
-		if res.StatusCode == http.StatusOK {
-			return "ws://" + address
 		}
 	}
+}
+
+// run starts a process for the time of the test; what it said is shown if the test fails.
+func run(t *testing.T, n *node, cmd *exec.Cmd) {
+	t.Helper()
+	var log strings.Builder
+	cmd.Stdout, cmd.Stderr = &log, &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	n.process = cmd.Process
+	go func() { n.ended <- cmd.Wait() }()
+	t.Cleanup(func() {
+		_ = n.process.Signal(syscall.SIGTERM)
+		select {
+		case <-n.ended:
+		case <-time.After(patience): // it waits for participants that are gone
+			_ = n.process.Kill()
+			<-n.ended
+		}
+		if t.Failed() {
+			t.Logf("%s:\n%s", filepath.Base(cmd.Path), log.String())
+		}
+	})
 }
 
 func freeTCP(t *testing.T) int {

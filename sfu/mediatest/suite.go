@@ -35,7 +35,7 @@ type Limits struct {
 	// DataToAll: data follows the sender's right alone, not the routes.
 	DataToAll bool
 	// LateDenial: a floor track that is published while somebody is named without the
-	// floor may reach them for a moment.
+	// floor, or that they join again from a lost server, may reach them for a moment.
 	LateDenial bool
 }
 
