@@ -32,7 +32,7 @@ type AskLanding struct {
 
 // openAsking is the asking of a seat that waits for an answer.
 func openAsking(ctx context.Context, tx *audit.Tx, a Appointment, seat SeatID) (Assignment, bool, error) {
-	if a.State != StatePending {
+	if !a.Seeks() {
 		return Assignment{}, false, nil
 	}
 	list, err := assignmentsOf(ctx, tx, a.ID)
@@ -115,7 +115,7 @@ func (s *Service) answerLanding(ctx context.Context, tx *audit.Tx, hash []byte, 
 	}
 	out := AskLanding{Appointment: a.ID, Seat: x.Seat, Person: p.ID, Language: p.Language, Zone: s.zoneOf(p), Pair: x.Pair, Start: x.Start, Duration: a.Duration,
 		Deadline: x.Deadline, State: x.State}
-	out.Open = x.State == Asked && a.State == StatePending && x.Start.Equal(a.StartAt) && tx.Now().Before(x.Deadline)
+	out.Open = x.State == Asked && a.Seeks() && x.Start.Equal(a.StartAt) && tx.Now().Before(x.Deadline)
 	return out, a, nil
 }
 

@@ -70,6 +70,8 @@ type Assignment struct {
 	AskedAt      time.Time
 	Deadline     time.Time
 	AnsweredAt   time.Time // zero for none
+	// GivenUp: of a chair that the visit does without, since it goes another way.
+	GivenUp bool
 }
 
 const (
@@ -106,11 +108,14 @@ func current(a Appointment, list []Assignment) []Assignment {
 }
 
 // vacant are the chairs of a visit for which nobody is asked, with what the last one
-// was asked for. list is current, in the order of asking.
+// was asked for; those given up are none. list is current, in the order of asking.
 func vacant(list []Assignment) []Assignment {
 	last := map[int]Assignment{}
 	taken := map[int]bool{}
 	for _, x := range list {
+		if x.GivenUp {
+			continue
+		}
 		if x.State.live() {
 			taken[x.Chair] = true
 		}
@@ -129,7 +134,8 @@ func vacant(list []Assignment) []Assignment {
 }
 
 // syncAssignments makes the askings of a visit agree with its seats, after a command
-// changed them: who lost the seat is not asked any more, who got one is.
+// changed them: who lost the seat is not asked any more, who got one is, and an empty
+// chair that none of them fits is given up.
 func (s *Service) syncAssignments(ctx context.Context, tx *audit.Tx, a Appointment) error {
 	list, err := assignmentsOf(ctx, tx, a.ID)
 	if err != nil {
@@ -161,9 +167,6 @@ func (s *Service) syncAssignments(ctx context.Context, tx *audit.Tx, a Appointme
 			}
 		}
 	}
-	if len(seats) == 0 {
-		return nil
-	}
 	list = current(a, list)
 	for _, seat := range a.Seats { // in the order of their ids
 		if _, fresh := seats[seat.ID]; !fresh {
@@ -175,19 +178,25 @@ func (s *Service) syncAssignments(ctx context.Context, tx *audit.Tx, a Appointme
 		}
 		list = append(list, x)
 	}
-	return nil
+	return giveUp(ctx, tx, a, vacant(list))
 }
 
 // chairFor is the empty chair that a seat fits, or a new one.
 func chairFor(list []Assignment, seat Seat) int {
-	next := 0
-	for _, x := range list {
-		next = max(next, x.Chair+1)
-	}
+	next := nextChair(list)
 	for _, x := range vacant(list) {
 		if x.Pair == seat.Pair && x.Leg == seat.Leg {
 			return x.Chair
 		}
+	}
+	return next
+}
+
+// nextChair is the number of a chair that is none yet.
+func nextChair(list []Assignment) int {
+	next := 0
+	for _, x := range list {
+		next = max(next, x.Chair+1)
 	}
 	return next
 }
@@ -361,7 +370,7 @@ func (s *Service) answerTx(ctx context.Context, tx *audit.Tx, actor identity.Act
 // accepted notes the yes; when none is missing any more, everybody is told.
 func (s *Service) accepted(ctx context.Context, tx *audit.Tx, a *Appointment, i int, r Answer, e *audit.Event) error {
 	seat := &a.Seats[i]
-	if a.State != StatePending {
+	if !a.Seeks() {
 		return ErrState
 	}
 	may, err := s.qualifiedThrough(ctx, tx, *seat, *a)
@@ -383,7 +392,7 @@ func (s *Service) accepted(ctx context.Context, tx *audit.Tx, a *Appointment, i 
 	if err != nil {
 		return err
 	}
-	if a.waits() || len(vacant(current(*a, list))) > 0 {
+	if a.State != StatePending || a.waits() || len(vacant(current(*a, list))) > 0 {
 		return nil
 	}
 	a.State, _ = a.State.Next(EventConfirm)

@@ -120,7 +120,11 @@ func (s *Service) Book(ctx context.Context, actor identity.Actor, req BookReques
 		err = write() // it finds what the key was used for
 	}
 	if errors.Is(err, ErrSlotTaken) {
-		return Appointment{}, s.taken(ctx, actor, req, start)
+		var full *fullSlot
+		if !errors.As(err, &full) {
+			full = &fullSlot{}
+		}
+		return Appointment{}, s.taken(ctx, actor, req, start, full.lead)
 	}
 	if err != nil {
 		return Appointment{}, fmt.Errorf("book for case %s: %w", req.Case, err)
@@ -308,7 +312,7 @@ func tasksOf(d credentialing.Determination, person identity.PersonID) []Task {
 }
 
 // taken is what is free instead of a start that was taken.
-func (s *Service) taken(ctx context.Context, actor identity.Actor, req BookRequest, start time.Time) error {
+func (s *Service) taken(ctx context.Context, actor identity.Actor, req BookRequest, start time.Time, full string) error {
 	answer, err := s.Search(ctx, actor, SearchRequest{Case: req.Case, Kind: req.Kind, Specialist: req.Specialist, Duration: req.Duration,
 		From: start.Add(-3 * 24 * time.Hour), To: start.Add(10 * 24 * time.Hour), Limit: 13 * 24 * 4})
 	if err != nil {
@@ -317,5 +321,5 @@ func (s *Service) taken(ctx context.Context, actor identity.Actor, req BookReque
 	away := func(x Slot) time.Duration { return x.Start.Sub(start).Abs() }
 	near := answer.Slots
 	slices.SortStableFunc(near, func(x, y Slot) int { return int(away(x)/time.Second) - int(away(y)/time.Second) })
-	return &SlotTaken{Nearest: near[:min(3, len(near))]}
+	return &SlotTaken{Nearest: near[:min(3, len(near))], Full: full}
 }

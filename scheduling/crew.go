@@ -11,11 +11,34 @@ import (
 type Interpretation struct {
 	Between [2]string
 	Pivots  []string
+	// Ways, unless nil, are all there are, instead of the pair and its pivots: of people
+	// who have three languages between them.
+	Ways []Way
 	// Team is how many take turns on each leg; 0 is one.
 	Team int
 }
 
+// Way is how languages are carried: one pair, or several that have a language in common,
+// the pivot. One or two relays are never more than one on the way from any language to
+// any other.
+type Way struct {
+	Pivot string // "" is direct
+	Legs  [][2]string
+}
+
 func (in Interpretation) team() int { return max(in.Team, 1) }
+
+// all are the ways in the order of preference.
+func (in Interpretation) all() []Way {
+	if in.Ways != nil {
+		return in.Ways
+	}
+	out := []Way{{Legs: [][2]string{in.Between}}}
+	for _, pivot := range in.Pivots {
+		out = append(out, Way{pivot, [][2]string{{in.Between[0], pivot}, {pivot, in.Between[1]}}})
+	}
+	return out
+}
 
 // carrier is somebody who interprets a pair, with the starts at which they can.
 type carrier struct {
@@ -72,50 +95,73 @@ func (s *search) interpreted() mask {
 		return s.grid.all()
 	}
 	n := in.team()
-	m := s.grid.tally(n).add(s.carriers(in.Between[0], in.Between[1])).all()
-	for _, pivot := range in.Pivots {
-		first, second := s.carriers(in.Between[0], pivot), s.carriers(pivot, in.Between[1])
-		// Nobody sits on both legs: enough for each, and enough of them together (Hall).
-		both := slices.Clone(first)
-		for _, c := range second {
-			i := slices.IndexFunc(both, func(o carrier) bool { return o.id == c.id })
-			if i < 0 {
-				both = append(both, c)
-				continue
+	m := s.grid.none()
+	for _, w := range s.ways() {
+		// Nobody sits on two legs: enough for each, and enough together of any of them
+		// (Hall).
+		var whole mask
+		for some := 1; some < 1<<len(w.legs); some++ {
+			var union []carrier
+			for j, leg := range w.legs {
+				if some>>j&1 == 1 {
+					union = together(union, leg)
+				}
 			}
-			both[i].free = slices.Clone(both[i].free)
-			both[i].free.or(c.free)
+			enough := s.grid.tally(n * popcount(some)).add(union).all()
+			if whole == nil {
+				whole = enough
+			} else {
+				whole.and(enough)
+			}
 		}
-		relay := s.grid.tally(2 * n).add(both).all()
-		relay.and(s.grid.tally(n).add(first).all())
-		relay.and(s.grid.tally(n).add(second).all())
-		m.or(relay)
+		m.or(whole)
 	}
 	return m
 }
 
-// way is a pair, or a relay, with those who carry it.
-type way struct {
-	pivot         string // "" is direct
-	first, second []carrier
-}
-
-// ways are the ways of interpretation, the direct one first, the pivots in order.
-func (s *search) ways() []way {
-	in := s.q.Interpret
-	if in == nil {
-		return nil
+// together are those of two legs, each once, with the starts at which they can on either.
+func together(a, b []carrier) []carrier {
+	if len(a) == 0 {
+		return b
 	}
-	out := []way{{first: s.carriers(in.Between[0], in.Between[1])}}
-	for _, pivot := range in.Pivots {
-		out = append(out, way{pivot: pivot, first: s.carriers(in.Between[0], pivot), second: s.carriers(pivot, in.Between[1])})
+	out := slices.Clone(a)
+	for _, c := range b {
+		i := slices.IndexFunc(out, func(o carrier) bool { return o.id == c.id })
+		if i < 0 {
+			out = append(out, c)
+			continue
+		}
+		out[i].free = slices.Clone(out[i].free)
+		out[i].free.or(c.free)
 	}
 	return out
 }
 
-// crewAt picks who interprets at start i: a direct team before a relay, the pivots in
-// order, the first in the order of the search.
-func (s *search) crewAt(i int, ways []way) (people []string, pivot string) {
+// way is a Way with those who carry each leg.
+type way struct {
+	Way
+	legs [][]carrier
+}
+
+// ways are the ways of interpretation in the order of preference.
+func (s *search) ways() []way {
+	if s.q.Interpret == nil {
+		return nil
+	}
+	var out []way
+	for _, w := range s.q.Interpret.all() {
+		one := way{Way: w}
+		for _, leg := range w.Legs {
+			one.legs = append(one.legs, s.carriers(leg[0], leg[1]))
+		}
+		out = append(out, one)
+	}
+	return out
+}
+
+// crewAt picks who interprets at start i, and by which way: the first in the order of
+// preference, of its people the first in the order of the search.
+func (s *search) crewAt(i int, ways []way) (people []string, by Way) {
 	n := s.q.Interpret.team()
 	can := func(list []carrier) []string {
 		var out []string
@@ -127,15 +173,15 @@ func (s *search) crewAt(i int, ways []way) (people []string, pivot string) {
 		return out
 	}
 	for _, w := range ways {
-		legs := [][]string{can(w.first)}
-		if w.pivot != "" {
-			legs = append(legs, can(w.second))
+		var legs [][]string
+		for _, leg := range w.legs {
+			legs = append(legs, can(leg))
 		}
 		if people := pickCrew(legs, n, nil); people != nil {
-			return people, w.pivot
+			return people, w.Way
 		}
 	}
-	return nil, ""
+	return nil, Way{}
 }
 
 // pickCrew takes n different people of each leg, none of them twice, the first that go
@@ -167,7 +213,7 @@ func pickCrew(legs [][]string, n int, had []string) []string {
 type chair struct {
 	person identity.PersonID
 	pair   [2]string
-	leg    int // 0 direct; 1 and 2 the legs of a relay, 1 the patient's
+	leg    int // 0 direct; from 1 the legs of a relay, the patient's first
 }
 
 // crewOf are the chairs of what a search found.
@@ -177,12 +223,10 @@ func (p *plan) crewOf(f Found) []chair {
 	}
 	var out []chair
 	for i, id := range f.Interpreters {
-		c := chair{person: identity.PersonID(id), pair: p.pair}
-		if f.Pivot != "" {
-			c.leg, c.pair = 1, [2]string{p.pair[0], f.Pivot}
-			if i >= len(f.Interpreters)/2 {
-				c.leg, c.pair = 2, [2]string{f.Pivot, p.pair[1]}
-			}
+		j := i * len(f.Legs) / len(f.Interpreters) // as many on each
+		c := chair{person: identity.PersonID(id), pair: f.Legs[j]}
+		if len(f.Legs) > 1 {
+			c.leg = j + 1
 		}
 		out = append(out, c)
 	}
@@ -214,6 +258,12 @@ func (s *search) interpretedIfIdle() bool {
 // lack says why interpretation is impossible whenever: a code, "" if those on file
 // could, at other times.
 func (p *plan) lack() string {
+	if p.apart != nil {
+		if len(p.ways) > 0 {
+			return ""
+		}
+		return "interpreter:three-languages"
+	}
 	direct := 0
 	for _, one := range p.helpers {
 		if one.interprets(p.pair[0], p.pair[1]) {

@@ -32,12 +32,22 @@ var (
 // SlotTaken is ErrSlotTaken with what is free instead.
 type SlotTaken struct {
 	Nearest []Slot // at most three, nearest to the start asked for first
+	// Full says, when nobody sits elsewhere but the specialist's window takes no more, why
+	// not: a code such as "program:full"; else "".
+	Full string
 }
 
 func (e *SlotTaken) Error() string { return ErrSlotTaken.Error() }
 
 // Is makes a *SlotTaken an ErrSlotTaken.
 func (e *SlotTaken) Is(target error) bool { return target == ErrSlotTaken }
+
+// fullSlot is ErrSlotTaken of a window that takes no more.
+type fullSlot struct{ lead string }
+
+func (e *fullSlot) Error() string { return "scheduling: " + e.lead }
+
+func (e *fullSlot) Is(target error) bool { return target == ErrSlotTaken }
 
 // Refusal says which limit refuses a start, whose it is and what would satisfy it.
 type Refusal struct {

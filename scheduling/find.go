@@ -74,7 +74,7 @@ func (p *plan) answer(grid time.Duration, limit int) (SearchAnswer, error) {
 	}
 	for _, r := range p.reasons(s.limits()) {
 		switch r.Limit {
-		case LimitLicense, LimitNotice, LimitHorizon, LimitInterpreter, LimitRest:
+		case LimitLicense, LimitNotice, LimitHorizon, LimitInterpreter, LimitRest, LimitCapacity:
 			out.Cuts = append(out.Cuts, r)
 		}
 	}
@@ -155,7 +155,7 @@ func (p *plan) reasons(limits []Limit) []Reason {
 		id := identity.PersonID(l.Party)
 		r := Reason{Limit: l.Kind, Person: id, Name: p.people[id].Name, Role: p.roles[id], Gained: l.Gained, First: l.First}
 		switch l.Kind {
-		case LimitLicense, LimitInterpreter, LimitNotice:
+		case LimitLicense, LimitInterpreter, LimitNotice, LimitCapacity:
 			r.Refusal = p.refuse(l.Kind, id, p.from)
 		case LimitRest:
 			if l.Rest != nil {

@@ -64,11 +64,13 @@ func (s *Service) readInterpreters(ctx context.Context, tx *audit.Tx, p *plan, c
 		}
 		return seated, nil
 	}
-	direct, err := s.qualifiedFor(ctx, tx, free, p.pair, p.from)
-	if err != nil {
-		return nil, err
-	}
 	may := map[identity.PersonID][]pairHeld{}
+	var direct []credentialing.Qualification
+	if p.apart == nil {
+		if direct, err = s.qualifiedFor(ctx, tx, free, p.pair, p.from); err != nil {
+			return nil, err
+		}
+	}
 	for i, q := range direct {
 		if q.OK {
 			may[free[i].ID] = []pairHeld{{p.pair, q.Until}}
@@ -76,10 +78,14 @@ func (s *Service) readInterpreters(ctx context.Context, tx *audit.Tx, p *plan, c
 		}
 		p.unqualified = append(p.unqualified, Unqualified{Person: free[i].ID, Name: free[i].Name, Reason: q.Reason, Until: q.Until})
 	}
-	if len(may) == 0 {
-		if err := s.readRelays(ctx, tx, p, free, may); err != nil {
-			return nil, err
-		}
+	switch {
+	case p.apart != nil:
+		err = s.readThree(ctx, tx, p, free, may)
+	case len(may) == 0 || p.anyWay:
+		err = s.readRelays(ctx, tx, p, free, may)
+	}
+	if err != nil {
+		return nil, err
 	}
 	free = slices.DeleteFunc(free, func(c identity.Person) bool { return len(may[c.ID]) == 0 })
 	ranked, avoided, err := s.ranked(ctx, tx, p.ref, free)
@@ -118,15 +124,7 @@ func helper(id identity.PersonID, rank int, may []pairHeld, now time.Time) Party
 
 // readRelays finds who may carry a leg of a relay when nobody may carry the pair.
 func (s *Service) readRelays(ctx context.Context, tx *audit.Tx, p *plan, free []identity.Person, may map[identity.PersonID][]pairHeld) error {
-	through := slices.Clone(pivots)
-	for _, c := range free {
-		for _, l := range c.Languages {
-			if l = primary(l); !slices.Contains(through, l) {
-				through = append(through, l)
-			}
-		}
-	}
-	slices.Sort(through[len(pivots):])
+	through := through(free)
 	through = slices.DeleteFunc(through, func(l string) bool { return sameTag(l, p.pair[0]) || sameTag(l, p.pair[1]) })
 	for _, pivot := range through[:min(len(through), mostPivots)] {
 		note := RelayNote{Pivot: pivot}
@@ -155,6 +153,20 @@ func (s *Service) readRelays(ctx context.Context, tx *audit.Tx, p *plan, free []
 		p.unqualified = slices.DeleteFunc(p.unqualified, func(u Unqualified) bool { return len(may[u.Person]) > 0 })
 	}
 	return nil
+}
+
+// through are the languages that may be pivots, in the order in which they are tried.
+func through(free []identity.Person) []string {
+	out := slices.Clone(pivots)
+	for _, c := range free {
+		for _, l := range c.Languages {
+			if l = primary(l); !slices.Contains(out, l) {
+				out = append(out, l)
+			}
+		}
+	}
+	slices.Sort(out[len(pivots):])
+	return out
 }
 
 // qualifiedFor asks of each person whether they may carry a pair at an instant.

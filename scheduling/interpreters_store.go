@@ -101,13 +101,13 @@ func interpreterLoad(ctx context.Context, tx *audit.Tx, people []identity.Person
 
 const assignmentColumns = `
 	id::text, organization_id::text, appointment_id::text, seat_id::text, person_id::text, chair, pair, leg, start_at, state, reason, via,
-	asked_at, deadline, answered_at`
+	asked_at, deadline, answered_at, given_up`
 
 func scanAssignment(row pgx.CollectableRow) (x Assignment, err error) {
 	var pair []string
 	var answered *time.Time
 	if err := row.Scan(&x.ID, &x.Organization, &x.Appointment, &x.Seat, &x.Person, &x.Chair, &pair, &x.Leg, &x.Start, &x.State, &x.Reason, &x.Via,
-		&x.AskedAt, &x.Deadline, &answered); err != nil {
+		&x.AskedAt, &x.Deadline, &answered, &x.GivenUp); err != nil {
 		return x, err
 	}
 	x.Pair = [2]string(pair)
@@ -188,6 +188,25 @@ func renewAssignment(ctx context.Context, tx *audit.Tx, x Assignment) error {
 		where organization_id = $1 and id = $2`, tx.Scope.Organization, string(x.ID), x.Deadline)
 	if err != nil {
 		return fmt.Errorf("give an asking more time: %w", err)
+	}
+	return nil
+}
+
+// giveUp notes that a visit does without chairs.
+func giveUp(ctx context.Context, tx *audit.Tx, a Appointment, empty []Assignment) error {
+	if len(empty) == 0 {
+		return nil
+	}
+	chairs := make([]int, len(empty))
+	for i, x := range empty {
+		chairs[i] = x.Chair
+	}
+	_, err := tx.Exec(ctx, `
+		update interpreter_assignment
+		set given_up = true
+		where organization_id = $1 and appointment_id = $2 and start_at = $3 and chair = any($4::int[])`, string(a.Organization), string(a.ID), a.StartAt, chairs)
+	if err != nil {
+		return fmt.Errorf("give up a chair: %w", err)
 	}
 	return nil
 }

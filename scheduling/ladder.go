@@ -2,6 +2,7 @@ package scheduling
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -15,9 +16,11 @@ import (
 // ReasonInterpreter.
 const ReasonSilent = "interpreter-silent"
 
-// lacksInterpreter tells whether a visit was set aside because nobody was left to ask.
-func (a Appointment) lacksInterpreter() bool {
-	return a.Reason == ReasonInterpreter || a.Reason == ReasonSilent
+// Seeks tells whether a visit looks for interpreters: it waits for one, or was set aside
+// because nobody was left to ask. Who is asked may answer then; with one leg of a relay
+// missing, the yes for the other is kept.
+func (a Appointment) Seeks() bool {
+	return a.State == StatePending || a.State == StateNeedsAttention && (a.Reason == ReasonInterpreter || a.Reason == ReasonSilent)
 }
 
 // mostDue is how many visits one round of AskInterpreters looks at.
@@ -72,6 +75,9 @@ func (s *Service) advance(ctx context.Context, org identity.OrganizationID, id A
 			more, err = s.step(ctx, tx, &a, candidates)
 			return err
 		})
+		if errors.Is(err, errRaced) {
+			continue
+		}
 		if err != nil || !more {
 			return a, err
 		}
@@ -99,6 +105,9 @@ func (s *Service) step(ctx context.Context, tx *audit.Tx, a *Appointment, candid
 			return false, err
 		}
 		if next == "" {
+			if found, err := s.anotherWay(ctx, tx, a, list, candidates); err != nil || found {
+				return true, err
+			}
 			return true, s.exhausted(ctx, tx, a, list)
 		}
 		if took, err := s.seatNext(ctx, tx, a, x, next); err != nil || took {

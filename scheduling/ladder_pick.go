@@ -63,7 +63,7 @@ func (s *Service) Asking(ctx context.Context, actor identity.Actor, seat SeatID)
 // openChair is the one that a person picked by hand would take, with the askings about
 // the present time. An empty one comes before one whose holder has not answered.
 func (s *Service) openChair(ctx context.Context, tx *audit.Tx, a Appointment) (Assignment, []Assignment, error) {
-	if a.State != StatePending && (a.State != StateNeedsAttention || !a.lacksInterpreter()) || !tx.Now().Before(a.StartAt) {
+	if !a.Seeks() || !tx.Now().Before(a.StartAt) {
 		return Assignment{}, nil, ErrState
 	}
 	all, err := assignmentsOf(ctx, tx, a.ID)

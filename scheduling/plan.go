@@ -37,6 +37,8 @@ type planned struct {
 	// asked is what became of asking interpreters before, see asks: who refused is not
 	// considered, who let the time pass is taken last.
 	asked map[identity.PersonID]AskState
+	// anyWay: relays are looked for even where somebody may carry the languages directly.
+	anyWay bool
 	// also, if set, queues questions of its own, answered after those about people.
 	also func(b *pgx.Batch, tx *audit.Tx)
 }
@@ -54,15 +56,17 @@ type plan struct {
 	hours       map[identity.PersonID]Availability
 	parties     []Party
 	interpreted bool
-	pair        [2]string // zero though interpreted: no one pair would do
-	helpers     []Party   // who may interpret
+	pair        [2]string  // zero though interpreted: no one pair would do
+	apart       [][]string // the languages of patient, physician and specialist, of whom no two share one; else nil
+	ways        []Way      // of those: how they could be interpreted
+	helpers     []Party    // who may interpret
 	pivots      []string
 	relays      []RelayNote
 	unqualified []Unqualified
 	spans       map[identity.PersonID][]credentialing.Span // clinicians
 	rest        RestRules
 	by          identity.Actor // who plans
-	full        []Range        // windows of the specialist's presence into which no more is placed
+	full        []fullWindow   // windows of the specialist's presence into which no more is placed
 	own         *Range         // when the visit that is planned anew is, without buffers
 	finder      *Finder
 	files       *credentialing.Files // what is on file of the clinicians; nil if each is asked for
@@ -212,7 +216,8 @@ func (s *Service) gather(ctx context.Context, tx *audit.Tx, p *plan, candidates 
 		}
 		if p.roles[id] == RoleSpecialist {
 			one.Presence, p.full = p.places(known.here)
-			taken[id] = slices.Concat(taken[id], known.elsewhere, p.full)
+			one.Full = ranges(p.full)
+			taken[id] = slices.Concat(taken[id], known.elsewhere)
 		}
 		one.Rest = p.rested(id, p.roles[id], known.sits[id])
 		p.parties = append(p.parties, p.fill(one, taken[id]))
@@ -287,8 +292,14 @@ func (p *plan) languages() {
 	}
 	pair, needed, ok := needsInterpreter(spoken)
 	p.interpreted = needed
-	if ok {
+	switch {
+	case ok:
 		p.pair = pair
+	case needed:
+		p.apart = threeApart(spoken)
+	}
+	if p.apart != nil { // the sides of the visit; what the physician speaks is carried too
+		p.pair, p.ways = [2]string{p.apart[0][0], p.apart[2][0]}, []Way{}
 	}
 }
 
@@ -326,7 +337,7 @@ func permitted(spans []credentialing.Span) []Range {
 func (p *plan) query(from, to time.Time, grid time.Duration) Query {
 	q := Query{From: from, To: to, Duration: p.duration, Grid: grid, GridZone: p.zones[p.anchor()], Now: p.now}
 	if p.interpreted {
-		q.Interpret = &Interpretation{Between: p.pair, Pivots: p.pivots, Team: p.team()}
+		q.Interpret = &Interpretation{Between: p.pair, Pivots: p.pivots, Ways: p.ways, Team: p.team()}
 	}
 	return q
 }
@@ -362,8 +373,14 @@ func (p *plan) refusal(s *search) error {
 			}
 		}
 	}
-	for _, o := range s.required {
-		if o.limits[limitBusy].count() == 0 {
+	for _, limit := range []int{limitCapacity, limitBusy} {
+		for _, o := range s.required {
+			if o.limits[limit].count() > 0 {
+				continue
+			}
+			if limit == limitCapacity {
+				return &fullSlot{p.fullLead(s.q.From)}
+			}
 			return ErrSlotTaken
 		}
 	}
@@ -385,6 +402,8 @@ func (p *plan) refuse(limit LimitKind, person identity.PersonID, from time.Time)
 		if r.Rest != nil {
 			r.Lead = "rest:" + string(r.Rest.Rule)
 		}
+	case LimitCapacity:
+		r.Lead = p.fullLead(from)
 	case LimitNotice:
 		r.Until = p.now.Add(p.hours[person].MinNotice)
 	case LimitInterpreter:

@@ -76,23 +76,60 @@ func (i Intake) admits(actor identity.Actor) bool {
 	return true
 }
 
+// Codes of why a window of a program takes no more.
+const (
+	leadFull   = "program:full"
+	leadLate   = "program:late"   // the time to place cases is over
+	leadIntake = "program:intake" // others place cases there
+)
+
+// fullWindow is a window in which who plans may place nothing more, and why.
+type fullWindow struct {
+	Range
+	lead string
+}
+
 // places are the windows of the specialist's presence, and those of them in which who
-// plans may place nothing more: they are taken.
-func (p *plan) places(list []place) (all, full []Range) {
+// plans may place nothing more.
+func (p *plan) places(list []place) (all []Range, full []fullWindow) {
 	for _, w := range list {
 		all = append(all, w.Range)
-		if !w.free || !w.by.admits(p.by) {
-			full = append(full, w.Range)
+		switch {
+		case !w.by.admits(p.by):
+			full = append(full, fullWindow{w.Range, leadIntake})
+		case w.late:
+			full = append(full, fullWindow{w.Range, leadLate})
+		case !w.free:
+			full = append(full, fullWindow{w.Range, leadFull})
 		}
 	}
 	return all, full
+}
+
+// ranges are the times of windows.
+func ranges(full []fullWindow) []Range {
+	out := make([]Range, len(full))
+	for i, w := range full {
+		out[i] = w.Range
+	}
+	return out
+}
+
+// fullLead says why the first full window at or after an instant takes no more.
+func (p *plan) fullLead(from time.Time) string {
+	for _, w := range p.full {
+		if w.End.After(from) {
+			return w.lead
+		}
+	}
+	return leadFull
 }
 
 // keepPlace makes sure that a window of limited capacity has a place for the visit that
 // is about to be seated at a start, and lets nobody else take it until the transaction
 // ends.
 func (s *Service) keepPlace(ctx context.Context, tx *audit.Tx, p *plan, start time.Time) error {
-	if p.own != nil && slices.ContainsFunc(p.full, func(r Range) bool {
+	if p.own != nil && slices.ContainsFunc(p.full, func(r fullWindow) bool {
 		return !p.own.Start.Before(r.Start) && p.own.Start.Before(r.End) && !start.Before(r.Start) && start.Before(r.End)
 	}) {
 		return nil // it keeps the place that it has
@@ -102,7 +139,7 @@ func (s *Service) keepPlace(ctx context.Context, tx *audit.Tx, p *plan, start ti
 		return err
 	}
 	if !fits {
-		return ErrSlotTaken
+		return &fullSlot{leadFull}
 	}
 	return nil
 }

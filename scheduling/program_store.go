@@ -156,13 +156,14 @@ func saveWindow(ctx context.Context, tx *audit.Tx, p Presence, w Window) error {
 // presenceOf reads when a specialist is there for the scope's clinic, and when promised
 // to another. Index of presence_no_overlap.
 const presenceSQL = `
-	select from_unix, to_unix, here, free, intake_by
+	select from_unix, to_unix, here, free, late, intake_by
 	from presence_windows($1::uuid[], tstzrange($2, $3), $4, $5, $6)`
 
 // place is a window of a presence for the scope's clinic.
 type place struct {
 	Range
-	free bool   // another visit fits in, and may be placed still
+	free bool   // another visit fits in
+	late bool   // it is too late to place one
 	by   Intake // who may place it
 }
 
@@ -170,7 +171,7 @@ func scanPresence(rows pgx.Rows) (here []place, elsewhere []Range, err error) {
 	var a, b int64
 	var ours bool
 	var p place
-	_, err = pgx.ForEachRow(rows, []any{&a, &b, &ours, &p.free, &p.by}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&a, &b, &ours, &p.free, &p.late, &p.by}, func() error {
 		p.Range = Range{time.Unix(a, 0).UTC(), time.Unix(b, 0).UTC()}
 		if ours {
 			here = append(here, p)

@@ -92,7 +92,7 @@ starts:
 	return out, nil
 }
 
-// chooseInterpreters tries all teams of the pair, then all teams of both legs of each
+// chooseInterpreters tries all teams of the pair, then all teams of the legs of each
 // pivot, people in their order.
 func chooseInterpreters(in Interpretation, people []Party, can func(string) bool) ([]string, string) {
 	teams := func(a, b string, without []string) [][]string {
@@ -115,14 +115,21 @@ func chooseInterpreters(in Interpretation, people []Party, can func(string) bool
 		}
 		return out
 	}
-	if direct := teams(in.Between[0], in.Between[1], nil); len(direct) > 0 {
-		return direct[0], ""
-	}
-	for _, pivot := range in.Pivots {
-		for _, first := range teams(in.Between[0], pivot, nil) {
-			if second := teams(pivot, in.Between[1], first); len(second) > 0 {
-				return append(first, second[0]...), pivot
+	var crew func(legs [][2]string, had []string) []string
+	crew = func(legs [][2]string, had []string) []string {
+		if len(legs) == 0 {
+			return had
+		}
+		for _, team := range teams(legs[0][0], legs[0][1], had) {
+			if whole := crew(legs[1:], append(slices.Clip(had), team...)); whole != nil {
+				return whole
 			}
+		}
+		return nil
+	}
+	for _, w := range in.all() {
+		if whole := crew(w.Legs, nil); whole != nil {
+			return whole, w.Pivot
 		}
 	}
 	return nil, ""

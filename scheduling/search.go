@@ -27,6 +27,7 @@ type Party struct {
 	Hours        Hours
 	Presence     []Range // published beside the hours
 	Busy         []Range // taken, with the buffers of what takes it inside
+	Full         []Range // of Presence: nothing more is placed there
 	BufferBefore time.Duration
 	BufferAfter  time.Duration
 	MinNotice    time.Duration
@@ -70,8 +71,9 @@ type Query struct {
 type Found struct {
 	Start        time.Time
 	Candidates   map[string][]string // free people of each pool by role, sorted by id
-	Interpreters []string            // the team, or both teams of a relay in the order of the legs
+	Interpreters []string            // the team, or the teams of a relay in the order of the legs
 	Pivot        string              // the relay's language between them; "" is direct
+	Legs         [][2]string         // the pairs that they carry, as many of them each
 }
 
 // Find lists the starts at which all parties, one of each pool and the interpreters
@@ -115,6 +117,7 @@ const (
 	limitHorizon
 	limitLicense
 	limitRest
+	limitCapacity
 	limitCount
 )
 
@@ -222,6 +225,12 @@ func (g *grid) person(o *person, q Query, p *Party, hours func(g *grid, p *Party
 		g.seat(o.limits[limitBusy], p.Busy, dur+seconds(p.BufferAfter)-1, seconds(p.BufferBefore)-1) // both ends stay allowed
 	} else {
 		o.limits[limitBusy] = g.every()
+	}
+
+	o.limits[limitCapacity] = g.every()
+	if len(p.Full) > 0 {
+		o.limits[limitCapacity] = g.all()
+		g.seat(o.limits[limitCapacity], p.Full, dur-1, -1)
 	}
 
 	if soonest := ceilUnix(q.Now.Add(p.MinNotice)); soonest <= g.from {
@@ -387,7 +396,8 @@ func (s *search) found(most int) []Found {
 			}
 		}
 		if s.q.Interpret != nil {
-			f.Interpreters, f.Pivot = s.crewAt(i, ways)
+			crew, by := s.crewAt(i, ways)
+			f.Interpreters, f.Pivot, f.Legs = crew, by.Pivot, by.Legs
 		}
 	}
 	return out

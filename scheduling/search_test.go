@@ -130,10 +130,14 @@ func drawProblem(t *rapid.T) problem {
 	}
 	if rapid.Bool().Draw(t, "interpreted") {
 		p.q.Interpret = &Interpretation{Between: [2]string{"ar", "en"}, Pivots: []string{"fr", "sw"}, Team: rapid.IntRange(0, 2).Draw(t, "team")}
+		if rapid.Bool().Draw(t, "three languages") {
+			p.q.Interpret.Ways = rapid.SliceOfN(rapid.SampledFrom([]Way{{"en", [][2]string{{"ar", "en"}, {"en", "sw"}}}, {"fr", [][2]string{{"ar", "fr"}, {"fr", "en"}, {"fr", "sw"}}},
+				{"ar", [][2]string{{"sw", "ar"}, {"ar", "en"}}}, {"en", [][2]string{{"ti", "en"}, {"en", "ar"}, {"en", "sw"}}}}), 1, 3).Draw(t, "ways")
+		}
 		for i := range rapid.IntRange(0, 5).Draw(t, "interpreters") {
 			one := drawParty(t, fmt.Sprintf("i%d", 9-i), day)
 			for range rapid.IntRange(1, 3).Draw(t, "pairs") {
-				one.Pairs = append(one.Pairs, rapid.SampledFrom([][2]string{{"ar", "en"}, {"en", "AR"}, {"ar", "fr"}, {"fr", "en"}, {"sw", "ar"}, {"en", "sw"}, {"ti", "en"}}).Draw(t, "pair"))
+				one.Pairs = append(one.Pairs, rapid.SampledFrom([][2]string{{"ar", "en"}, {"en", "AR"}, {"ar", "fr"}, {"fr", "en"}, {"sw", "ar"}, {"en", "sw"}, {"ti", "en"}, {"fr", "sw"}}).Draw(t, "pair"))
 			}
 			p.interpreters = append(p.interpreters, one)
 		}

@@ -226,10 +226,12 @@ func (p *plan) forget(a Appointment, sameTime bool) {
 				list[i].Rest = &rest
 			}
 			list[i].Busy = slices.DeleteFunc(slices.Clone(list[i].Busy), func(r Range) bool {
-				// Its own place in a window that is full is one that is free for it.
-				return r.Start.Equal(own.Start) && r.End.Equal(own.End) ||
-					seat.Role == RoleSpecialist && slices.Contains(p.full, r) && !a.StartAt.Before(r.Start) && a.StartAt.Before(r.End)
+				return r.Start.Equal(own.Start) && r.End.Equal(own.End)
 			})
+			if seat.Role == RoleSpecialist {
+				// Its own place in a window that is full is one that is free for it.
+				list[i].Full = slices.DeleteFunc(slices.Clone(list[i].Full), func(r Range) bool { return !a.StartAt.Before(r.Start) && a.StartAt.Before(r.End) })
+			}
 			if sameTime {
 				list[i].Hours, list[i].Version, list[i].MinNotice, list[i].MaxAhead, list[i].Rest = always, 0, 0, nil, nil
 			}

@@ -17,12 +17,13 @@ const (
 	LimitLicense     LimitKind = "license"
 	LimitRest        LimitKind = "rest"
 	LimitInterpreter LimitKind = "interpreter"
-	LimitRange       LimitKind = "range" // the range asked for is shorter than the visit
+	LimitCapacity    LimitKind = "capacity" // windows of a program take no more
+	LimitRange       LimitKind = "range"    // the range asked for is shorter than the visit
 )
 
 var personLimits = [limitCount]LimitKind{
 	limitHours: LimitHours, limitBusy: LimitBusy, limitNotice: LimitNotice, limitHorizon: LimitHorizon, limitLicense: LimitLicense,
-	limitRest: LimitRest,
+	limitRest: LimitRest, limitCapacity: LimitCapacity,
 }
 
 // Limit is one cause why starts are missing.

@@ -293,7 +293,7 @@ func (s *Service) door(ctx context.Context, tx *audit.Tx, actor identity.Actor, 
 		Host: hosts(seat.Role), Kind: a.Kind, Mode: s.mode, Start: a.StartAt, End: a.End(), Opens: a.StartAt.Add(-doorOpens),
 		Closes: a.End().Add(doorCloses), Pair: seat.Pair, AskPlace: seat.Role == scheduling.RolePatient}
 	if a.Interpreted != [2]string{} {
-		d.Channels = a.Interpreted[:]
+		d.Channels = a.Carried()
 	}
 	switch a.State {
 	case scheduling.StateBooked, scheduling.StateInProgress:
@@ -415,14 +415,17 @@ func expected(session Session, a scheduling.Appointment, seat scheduling.Seat, p
 	if seat.Role == scheduling.RoleInterpreter || seat.Role == scheduling.RoleCoordinator || a.Interpreted == [2]string{} {
 		return p
 	}
-	for _, tag := range person.Languages {
-		base, _, _ := strings.Cut(tag, "-")
-		if slices.Contains(a.Interpreted[:], tag) || slices.Contains(a.Interpreted[:], base) {
-			if p.Spoken = tag; !slices.Contains(a.Interpreted[:], tag) {
-				p.Spoken = base
+	// Those of the two sides come before one that is only between them, or beside.
+	for _, carried := range [][]string{a.Interpreted[:], a.Carried()} {
+		for _, tag := range person.Languages {
+			base, _, _ := strings.Cut(tag, "-")
+			if slices.Contains(carried, tag) || slices.Contains(carried, base) {
+				if p.Spoken = tag; !slices.Contains(carried, tag) {
+					p.Spoken = base
+				}
+				p.Listening = p.Spoken
+				return p
 			}
-			p.Listening = p.Spoken
-			return p
 		}
 	}
 	return p

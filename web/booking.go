@@ -257,7 +257,7 @@ func (s *Server) showAppointment(w http.ResponseWriter, r *http.Request, status 
 	case a.State == scheduling.StateBooked:
 		p.JoinNote = i18n.BookingJoinOver
 	}
-	if seated && own.Role == scheduling.RoleInterpreter && own.Response == scheduling.NeedsAction && a.State == scheduling.StatePending {
+	if seated && own.Role == scheduling.RoleInterpreter && own.Response == scheduling.NeedsAction && a.Seeks() {
 		p.Accept = string(own.ID)
 		if p.Ask, err = s.askCard(r.Context(), v, own); err != nil {
 			return err
@@ -300,6 +300,15 @@ var interpreterWhy = map[string]i18n.ID{
 	"interpreter:team":           i18n.SeekWhyTeam,
 	"interpreter:relay-leg":      i18n.SeekWhyRelayLeg,
 	"interpreter:avoid":          i18n.SeekWhyAvoid,
+
+	"interpreter:three-languages": i18n.LegsWhyThree,
+}
+
+// capacityWhy are the sentences of why the windows of a program take no more.
+var capacityWhy = map[string]i18n.ID{
+	"program:full":   i18n.BookingWhyCapacity,
+	"program:late":   i18n.BookingWhyCapacityLate,
+	"program:intake": i18n.BookingWhyCapacityIntake,
 }
 
 // sentence says a code of credentialing in the reader's language.
@@ -479,7 +488,7 @@ func (s *Server) appointmentsWaiting(ctx context.Context, v *visit) ([]pages.Hom
 		}
 		item := pages.HomeItem{Href: "/appointments/" + string(a.ID), Title: kindName(v.l, a.Kind), From: a.StartAt, To: a.End(),
 			Tag: stateName(v.l, a.State), Level: stateLevels[a.State]}
-		if own.Role == scheduling.RoleInterpreter && own.Response == scheduling.NeedsAction && a.State == scheduling.StatePending {
+		if own.Role == scheduling.RoleInterpreter && own.Response == scheduling.NeedsAction && a.Seeks() {
 			item.Title = v.l.T(i18n.BookingHomeAccept)
 		}
 		if seated && a.Joinable(now) {

@@ -48,11 +48,28 @@ func (s *Server) ladderCard(ctx context.Context, v *visit, a scheduling.Appointm
 	if err != nil {
 		return nil, err
 	}
-	c := &pages.LadderCard{Waiting: a.State == scheduling.StatePending || a.State == scheduling.StateNeedsAttention && (a.Reason == scheduling.ReasonInterpreter || a.Reason == scheduling.ReasonSilent)}
+	c := &pages.LadderCard{Waiting: a.Seeks()}
+	legs := slices.ContainsFunc(list, func(x scheduling.Assignment) bool { return x.Leg > 0 })
+	if legs && c.Waiting {
+		missing, err := s.d.Scheduling.MissingLegs(ctx, v.actor, a.ID)
+		if err != nil {
+			return nil, fmt.Errorf("appointment page: %w", err)
+		}
+		for _, leg := range missing {
+			if leg.Asked {
+				c.Waits = append(c.Waits, leg.Pair)
+			} else {
+				c.Missing = append(c.Missing, leg.Pair)
+			}
+		}
+	}
 	for _, x := range list {
 		row := pages.AskedRow{Name: names[x.Person], State: i18n.ID("ladder.state." + string(x.State)), When: x.AnsweredAt}
 		if x.AnsweredAt.IsZero() {
 			row.When = x.Deadline
+		}
+		if legs {
+			row.Pair = x.Pair
 		}
 		if x.Reason != "" {
 			row.Why = i18n.ID("ladder.reason." + x.Reason)

@@ -304,6 +304,10 @@ func (s *Server) whyRefused(ctx context.Context, l *i18n.Localizer, row *pages.W
 		}
 		row.Rule, row.RuleText, row.Until = why.Rule, s.ruleText(why.Lead), why.Until
 		row.Why, err = s.sentences(ctx, l, &why)
+	case scheduling.LimitCapacity:
+		if id, ok := capacityWhy[why.Lead]; ok {
+			row.ID = id
+		}
 	case scheduling.LimitInterpreter:
 		if id, ok := interpreterWhy[why.Lead]; ok {
 			row.ID = id
@@ -375,9 +379,17 @@ func (s *Server) bookingFailed(w http.ResponseWriter, r *http.Request, f pages.F
 	var taken *scheduling.SlotTaken
 	var refusal *scheduling.Refusal
 	var wall *scheduling.WallRefusal
+	c := readChoice(v.l, &f)
 	switch {
 	case errors.As(err, &taken):
 		p.Taken = true
+		if id, ok := capacityWhy[taken.Full]; ok {
+			people, err := s.d.Identity.People(r.Context(), c.specialist)
+			if err != nil {
+				return fmt.Errorf("full window: %w", err)
+			}
+			p.Full = v.l.T(id, i18n.V{"Name": people[c.specialist].Name})
+		}
 		p.Book.Values.Del("start")
 		for _, slot := range taken.Nearest {
 			p.Nearest = append(p.Nearest, slotRow(v, slot))

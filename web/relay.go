@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/consilium-health/consilium/scheduling"
 	"github.com/consilium-health/consilium/web/i18n"
@@ -21,7 +20,7 @@ func (s *Server) gapRows(ctx context.Context, v *visit, a scheduling.Appointment
 	if err != nil {
 		return nil, fmt.Errorf("appointment page: %w", err)
 	}
-	clock := func(t time.Time) string { return v.l.Clock(t) + t.Format(":05") } // zones differ by whole minutes
+	clock := v.l.ClockSeconds
 	var rows []pages.GapRow
 	for _, g := range gaps {
 		seat, ok := a.Seat(g.Person)

@@ -83,6 +83,10 @@ func (l *Localizer) date(t time.Time) string {
 // Clock is a time of day in the reader's zone, with the zone: "14:00 EAT".
 func (l *Localizer) Clock(t time.Time) string { return clock(t.In(l.zone)) }
 
+// ClockSeconds is a time of day in the reader's zone, to the second and without the
+// zone's name: "14:00:05".
+func (l *Localizer) ClockSeconds(t time.Time) string { return t.In(l.zone).Format(time.TimeOnly) }
+
 // DateTime is an instant in the reader's zone: "Thu 26 Nov 2026, 14:00 EAT".
 func (l *Localizer) DateTime(t time.Time) string { return l.dateTime(t.In(l.zone)) }
 

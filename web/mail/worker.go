@@ -25,6 +25,8 @@ type People interface {
 // makes another link for a guest; the older stays good.
 type Invitations interface {
 	Invitation(ctx context.Context, actor identity.Actor, id scheduling.AppointmentID, person identity.PersonID) (scheduling.Invitation, error)
+	// MissingLegs are the languages for which nobody is found yet. It may be asked again.
+	MissingLegs(ctx context.Context, actor identity.Actor, id scheduling.AppointmentID) ([]scheduling.MissingLeg, error)
 	Presences
 }
 
@@ -179,7 +181,17 @@ func (w *Worker) write(ctx context.Context, a TellArgs) (Message, error) {
 		link = w.c.Origin + "/appointments/" + a.Objects["appointment"]
 	}
 	m.Subject = l.Isolated(t.subject)
-	m.compose(l, who, l.Isolated(t.body), "", l.Isolated(i18n.MailOpen), link)
+	body := l.Isolated(t.body)
+	if a.Act == "interpreter.exhausted" || a.Act == "interpreter.short" {
+		legs, err := w.c.Invitations.MissingLegs(ctx, identity.System("mail", identity.OrganizationID(a.Organization)), scheduling.AppointmentID(a.Objects["appointment"]))
+		if err != nil {
+			return Message{}, err
+		}
+		for _, leg := range legs {
+			body += "\n" + l.Isolated(i18n.MailLegsMissing, i18n.V{"From": i18n.Lang(leg.Pair[0]), "To": i18n.Lang(leg.Pair[1])})
+		}
+	}
+	m.compose(l, who, body, "", l.Isolated(i18n.MailOpen), link)
 	return m, nil
 }
 
@@ -225,7 +237,7 @@ var texts = map[string]text{
 var appointmentActs = map[string]bool{
 	"appointment.booked": true, "appointment.invited": true, "appointment.canceled": true, "appointment.moved": true,
 	"appointment.rebooked": true,
-	"seat.accepted":        true, "seat.declined": true, "interpreter.asked": true,
+	"seat.accepted":        true, "seat.declined": true, "interpreter.asked": true, "interpreter.rerouted": true,
 	"appointment.reminded": true, "appointment.clock_moved": true, "appointment.clock_kept": true,
 }
 

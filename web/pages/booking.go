@@ -31,6 +31,7 @@ type TimesPage struct {
 	Book        Form      // the form that was sent, with its errors
 	Refusal     *WhyRow   // of the booking that was tried
 	Taken       bool      // somebody else was faster
+	Full        string    // or the window takes no more: why; else ""
 	Nearest     []SlotRow
 	Override    string    // start that can be booked in spite of the refusal, with a reason; "" if not
 	Panel       *PanelAsk // nil if the clinic has no panel

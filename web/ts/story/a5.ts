@@ -2,7 +2,7 @@
 // one a week later, when the clocks there have gone back: Kathmandu's hour is another.
 // Maya refuses, Bikash is asked; for the second visit neither of them answers in time.
 import { strict as assert } from "node:assert";
-import { acceptVisit, assign, bookAt, fixturePack, importPack, openCase, recordConsents, signIn, submitCase, untilSaid } from "./acts.ts";
+import { acceptVisit, begin, bookAt, signIn, untilSaid } from "./acts.ts";
 import { type Cast, type CastPerson, weekdays } from "./cast.ts";
 import { type Counts, type Person, play, type Stage } from "./stage.ts";
 
@@ -63,17 +63,13 @@ async function tell(stage: Stage): Promise<void> {
   let first = "";
 
   await stage.step("two officers bring the rules of Nepal; Dr Shrestha opens a case for Dr Nguyen", async () => {
-    await signIn(maya, "Anil Karki");
-    await signIn(bikash, "Deepa Lama");
-    await importPack(maya, bikash, fixturePack("NP"));
-    await signIn(shrestha, "Dr Prakash Shrestha");
-    casePath = await openCase(shrestha, {
-      title: secrets[1]!, specialty: "cardiology", language: "en", languages: ["ne"], patient: { name: secrets[0]!, sex: "female", born: 1961, contact: "laxmi@example.org" },
-      asked: secrets[2]!, history: "For three months.",
+    casePath = await begin({
+      officers: [[maya, "Anil Karki"], [bikash, "Deepa Lama"]], place: "NP", physician: [shrestha, "Dr Prakash Shrestha"], specialist: "Dr Emily Nguyen", consents: "en",
+      case: {
+        title: secrets[1]!, specialty: "cardiology", language: "en", languages: ["ne"], patient: { name: secrets[0]!, sex: "female", born: 1961, contact: "laxmi@example.org" },
+        asked: secrets[2]!, history: "For three months.",
+      },
     });
-    await recordConsents(shrestha, casePath, "Dr Emily Nguyen", "en");
-    await submitCase(shrestha, casePath);
-    await assign(shrestha, casePath, "Dr Emily Nguyen");
   });
 
   await stage.step("the times say who would interpret, and each hour on each one's clock", async () => {

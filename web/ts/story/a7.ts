@@ -3,7 +3,7 @@
 import { strict as assert } from "node:assert";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import type { BrowserContext, Page } from "playwright-core";
-import { assign, bookAt, fixturePack, importPack, openCase, recordConsents, signIn, submitCase } from "./acts.ts";
+import { begin, bookAt, signIn } from "./acts.ts";
 import { type Cast, weekdays } from "./cast.ts";
 import { certificate, Link } from "./link.ts";
 import { cutSockets, enterRoom, live, moving, waiting } from "./room.ts";
@@ -66,18 +66,14 @@ async function tell(stage: Stage, link: Link): Promise<void> {
   await withoutUDP(kamara.context);
 
   await stage.step("Dr Kamara books Dr Brooks for Wednesday at eleven, the same hour in both places", async () => {
-    await signIn(fatmata, "Fatmata Sesay");
-    await signIn(abu, "Abu Koroma");
-    await importPack(fatmata, abu, fixturePack("SL"));
-    await signIn(kamara, "Dr Isatu Kamara");
-    const casePath = await openCase(kamara, {
-      title: "Breathless at night", specialty: "cardiology", language: "en", languages: ["en"],
-      patient: { name: "Mariama Bangura", sex: "female", born: 1970, contact: "mariama@example.org" },
-      asked: "Which of the two drugs first?", history: "Sleeps on three pillows since January.",
+    const casePath = await begin({
+      officers: [[fatmata, "Fatmata Sesay"], [abu, "Abu Koroma"]], place: "SL", physician: [kamara, "Dr Isatu Kamara"], specialist: "Dr Helen Brooks", consents: "en",
+      case: {
+        title: "Breathless at night", specialty: "cardiology", language: "en", languages: ["en"],
+        patient: { name: "Mariama Bangura", sex: "female", born: 1970, contact: "mariama@example.org" },
+        asked: "Which of the two drugs first?", history: "Sleeps on three pillows since January.",
+      },
     });
-    await recordConsents(kamara, casePath, "Dr Helen Brooks", "en");
-    await submitCase(kamara, casePath);
-    await assign(kamara, casePath, "Dr Helen Brooks");
     const visit = await bookAt(kamara, casePath, { specialist: "Dr Helen Brooks", kind: "advise_physician", minutes: 30, local: "2027-02-24T11:00", zone: "Africa/Freetown" });
     await signIn(brooks, "Dr Helen Brooks");
     await brooks.page.goto(visit);

@@ -1,9 +1,9 @@
 // A8: where is the patient now? Jose Ramirez comes by a link on his iPhone. In Tijuana
 // Dr Park of San Diego may only advise Dr Lopez; in San Diego she may treat him.
 import { strict as assert } from "node:assert";
-import { assign, bookAt, fixturePack, importPack, invitationOf, openCase, recordConsents, signIn, submitCase } from "./acts.ts";
+import { begin, bookAt, invitationOf, signIn } from "./acts.ts";
 import { type Cast, weekdays } from "./cast.ts";
-import { enterRoom, live, waiting } from "./room.ts";
+import { admitAll, enterRoom, live, waiting } from "./room.ts";
 import { type Counts, iPhone, type Person, play, type Stage } from "./stage.ts";
 import { untilHeard } from "./tone.ts";
 
@@ -51,18 +51,14 @@ async function tell(stage: Stage): Promise<void> {
   let room = "";
 
   await stage.step("Dr Lopez books Dr Park for Tuesday 11:00, the same hour on both sides of the border", async () => {
-    await signIn(elena, "Elena Cruz");
-    await signIn(raul, "Raul Soto");
-    await importPack(elena, raul, fixturePack("MX"));
-    await signIn(lopez, "Dr Ana Lopez");
-    casePath = await openCase(lopez, {
-      title: "Dolor de pecho al caminar", specialty: "cardiology", language: "es", languages: ["es"],
-      patient: { name: "Jose Ramirez", sex: "male", born: 1961, contact: "jose@example.org" },
-      asked: "¿Hace falta un cateterismo?", history: "Dolor al subir la calle desde hace tres semanas.",
+    casePath = await begin({
+      officers: [[elena, "Elena Cruz"], [raul, "Raul Soto"]], place: "MX", physician: [lopez, "Dr Ana Lopez"], specialist: "Dr Susan Park", consents: "es",
+      case: {
+        title: "Dolor de pecho al caminar", specialty: "cardiology", language: "es", languages: ["es"],
+        patient: { name: "Jose Ramirez", sex: "male", born: 1961, contact: "jose@example.org" },
+        asked: "¿Hace falta un cateterismo?", history: "Dolor al subir la calle desde hace tres semanas.",
+      },
     });
-    await recordConsents(lopez, casePath, "Dr Susan Park", "es");
-    await submitCase(lopez, casePath);
-    await assign(lopez, casePath, "Dr Susan Park");
     visit = await bookAt(lopez, casePath, { specialist: "Dr Susan Park", kind: "joint_video_visit", minutes: 30, local: "2027-02-16T11:00", zone: "America/Tijuana" });
     room = visit.replace("/appointments/", "/sessions/");
     assert.match(await lopez.page.locator("main").innerText(), /11:00/);
@@ -97,11 +93,7 @@ async function tell(stage: Stage): Promise<void> {
     await park.page.goto(room);
     await enterRoom(park.page);
     await waiting(park.page);
-    for (let i = 2; i > 0; i--) {
-      await lopez.page.locator("#waiting-list li").nth(i - 1).waitFor();
-      await lopez.page.locator("#waiting-list button[data-act=admit]").first().click();
-      await lopez.page.locator("#waiting-list li").nth(i - 1).waitFor({ state: "detached" });
-    }
+    await admitAll(lopez.page, 2);
     await live(jose.page);
     await live(park.page);
     const other = await stage.enter("lopez elsewhere", { zone: "America/Tijuana" });

@@ -148,6 +148,34 @@ export async function bookAt(p: Person, casePath: string, v: { specialist: strin
   return new URL(page.url()).pathname;
 }
 
+/** Somebody and the name they sign in with. */
+export type As = readonly [who: Person, name: string];
+
+export interface Opening {
+  officers: readonly [drafter: As, publisher: As];
+  /** code of the place whose rules they bring */
+  place: string;
+  physician: As;
+  case: NewCase;
+  /** who advises, by name */
+  specialist: string;
+  /** language of the consents */
+  consents: string;
+}
+
+/** How most stories begin: the rules of a place are brought, and a physician opens a case there for a specialist. Returns the case's path. */
+export async function begin(o: Opening): Promise<string> {
+  for (const [who, name] of o.officers) await signIn(who, name);
+  await importPack(o.officers[0][0], o.officers[1][0], fixturePack(o.place));
+  const [physician, name] = o.physician;
+  await signIn(physician, name);
+  const path = await openCase(physician, o.case);
+  await recordConsents(physician, path, o.specialist, o.consents);
+  await submitCase(physician, path);
+  await assign(physician, path, o.specialist);
+  return path;
+}
+
 export interface Opinion { understanding: string; assessment: string; diagnosis: string; recommendation: string }
 
 /** A specialist with a passkey writes and signs an opinion in a case assigned to them. */

@@ -9,7 +9,7 @@ import { promisify } from "node:util";
 import type { Page } from "playwright-core";
 import { makePasskey, signIn } from "./acts.ts";
 import { onCluster } from "./cluster.ts";
-import { cutSockets, enterRoom, live, listenTo, moving, waiting } from "./room.ts";
+import { admitAll, cutSockets, enterRoom, live, listenTo, moving, waiting } from "./room.ts";
 import { type Counts, type Person, play, type Stage } from "./stage.ts";
 import { untilHeard } from "./tone.ts";
 
@@ -225,11 +225,7 @@ async function tell(stage: Stage): Promise<void> {
     await stage.accessible(tremblay.page, "lobby in French");
     assert.equal(await idris.page.locator("#stage [data-participant]").count(), 0);
     assert.doesNotMatch(await idris.page.locator("#room").innerText(), /Tremblay/);
-    for (let i = 3; i > 0; i--) {
-      await otieno.page.locator("#waiting-list li").nth(i - 1).waitFor();
-      await otieno.page.locator("#waiting-list button[data-act=admit]").first().click();
-      await otieno.page.locator("#waiting-list li").nth(i - 1).waitFor({ state: "detached" });
-    }
+    await admitAll(otieno.page, 3);
     for (const p of [tremblay, aziz, idris]) await live(p.page);
   });
 

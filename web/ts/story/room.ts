@@ -1,9 +1,13 @@
 // What people do in the room, and what is waited for there.
 import type { BrowserContext, Page } from "playwright-core";
 
-/** Passes the device check with the place on file and goes on to the lobby. */
-export async function enterRoom(page: Page): Promise<void> {
+/** Passes the device check with the place on file and goes on to the lobby, with a camera or without. */
+export async function enterRoom(page: Page, camera: "camera" | "audio only" = "camera"): Promise<void> {
   await page.locator("#check[data-permission=granted]").waitFor();
+  if (camera === "audio only") {
+    await page.locator("#audio-only").check();
+    await page.locator("#check[data-permission=granted]").waitFor();
+  }
   await page.locator("#enter").click();
 }
 
@@ -13,6 +17,16 @@ export async function waiting(page: Page): Promise<void> {
 
 export async function live(page: Page): Promise<void> {
   await page.locator("#room[data-phase=live]").waitFor();
+}
+
+/** The host lets in everybody who waits, so many as there are. */
+export async function admitAll(host: Page, many: number): Promise<void> {
+  const rows = host.locator("#waiting-list li");
+  for (let i = many; i > 0; i--) {
+    await rows.nth(i - 1).waitFor();
+    await host.locator("#waiting-list button[data-act=admit]").first().click();
+    await rows.nth(i - 1).waitFor({ state: "detached" });
+  }
 }
 
 /** Chooses what to hear: a channel's tag or the floor. */
