@@ -8,6 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/consilium-health/consilium/credentialing/identity"
 	"github.com/consilium-health/consilium/scheduling"
 )
 
@@ -553,4 +554,81 @@ func TestRelayInvariants(t *testing.T) {
 			},
 		})
 	})
+}
+
+// Everybody of a visit of three languages begins with hearing their own, also who speaks
+// neither of its two sides.
+func TestEverybodyOfThreeLanguagesBeginsWithTheirOwn(t *testing.T) {
+	a := scheduling.Appointment{Interpreted: [2]string{"ar", "de"}, Seats: []scheduling.Seat{
+		{Role: scheduling.RoleInterpreter, Pair: [2]string{"ar", "sw"}, Leg: 1}, {Role: scheduling.RoleInterpreter, Pair: [2]string{"sw", "de"}, Leg: 2}}}
+	for want, languages := range map[string][]string{"ar": {"ar"}, "sw": {"fr", "sw-TZ"}, "de": {"sw", "de"}, "": {"fr"}} {
+		p := expected(Session{}, a, scheduling.Seat{ID: "s", Role: scheduling.RoleLocalPhysician}, identity.Person{Languages: languages})
+		if p.Listening != want || want != "" && p.Spoken != want {
+			t.Errorf("%v: speaks %q and hears %q, want %q", languages, p.Spoken, p.Listening, want)
+		}
+	}
+}
+
+// Three people without a common language: Arabic, Swahili and German, both interpreters
+// working with German, which the specialist speaks.
+func TestThreeLanguagesReachEachOtherThroughOneThatASpeakerHas(t *testing.T) {
+	m := newMachine(Simultaneous)
+	m.addBooth([2]string{"ar", "de"}, "de")
+	m.addBooth([2]string{"de", "sw"}, "de")
+	m.host = haddad
+	for _, p := range []member{
+		{id: haddad, role: scheduling.RoleLocalPhysician, spoken: "sw", listening: "sw"},
+		{id: nasser, role: scheduling.RolePatient, spoken: "ar", listening: "ar"},
+		{id: berlin, role: scheduling.RoleSpecialist, spoken: "de", listening: "de"},
+		interpreter(layla, [2]string{"ar", "de"}),
+		interpreter(krueger, [2]string{"de", "sw"}),
+	} {
+		if _, err := m.admit(p); err != nil {
+			t.Fatalf("admit %s: %v", p.id, err)
+		}
+	}
+	m.flows(layla, FlowFlowing, t0)
+	m.flows(krueger, FlowFlowing, t0)
+	m.settle(t0)
+	for _, c := range []struct {
+		speaker            Identity
+		layla, krueger     string // what each interprets into
+		laylaIn, kruegerIn string // what each works from
+	}{
+		{nasser, "de", "sw", "floor ", "relay de"},
+		{haddad, "ar", "de", "relay de", "floor "},
+		{berlin, "ar", "sw", "floor ", "floor "},
+	} {
+		for id, out := range map[Identity]string{layla: c.layla, krueger: c.krueger} {
+			p := m.people[id]
+			if b := m.booths[p.booth]; b.state.Forwards() {
+				if _, err := m.stop(id); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if b := m.booths[p.booth]; b.out != out {
+				if _, err := m.direct(id, out); err != nil {
+					t.Fatalf("%s into %s: %v", id, out, err)
+				}
+			}
+		}
+		for _, id := range []Identity{layla, krueger} {
+			if _, err := m.goLive(id); err != nil {
+				t.Fatalf("%s on air while %s speaks: %v", id, c.speaker, err)
+			}
+		}
+		for _, id := range []Identity{nasser, haddad, berlin} {
+			if err := m.speech(id, id == c.speaker, t0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m.settle(t0)
+		m.turn(t0.Add(speechHold))
+		if got := m.inputOf(layla); got != c.laylaIn {
+			t.Errorf("%s speaks: layla works from %q, want %q", c.speaker, got, c.laylaIn)
+		}
+		if got := m.inputOf(krueger); got != c.kruegerIn {
+			t.Errorf("%s speaks: krueger works from %q, want %q", c.speaker, got, c.kruegerIn)
+		}
+	}
 }

@@ -184,7 +184,7 @@ func (w *Worker) write(ctx context.Context, a TellArgs) (Message, error) {
 	body := l.Isolated(t.body)
 	if a.Act == "interpreter.exhausted" || a.Act == "interpreter.short" {
 		legs, err := w.c.Invitations.MissingLegs(ctx, identity.System("mail", identity.OrganizationID(a.Organization)), scheduling.AppointmentID(a.Objects["appointment"]))
-		if err != nil {
+		if err != nil && !errors.Is(err, scheduling.ErrNotFound) { // the visit may be gone
 			return Message{}, err
 		}
 		for _, leg := range legs {
