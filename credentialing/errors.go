@@ -81,6 +81,8 @@ var constraints = map[string]error{
 	"facility_license_one_known":        ErrExists,
 	"pack_edition_pk":                   ErrEditionImmutable,
 	"registry_application_once":         ErrExists,
+	"proxy_review_once":                 ErrExists,
+	"proxy_review_not_by_subject":       ErrSamePerson,
 	"credential_person_id_fkey":         ErrNotFound,
 	"exclusion_person_id_fkey":          ErrNotFound,
 	"exclusion_check_person_id_fkey":    ErrNotFound,

@@ -354,6 +354,14 @@ func changes(q *Question, held *Credentials, from, to time.Time) []time.Time {
 		if !c.ValidTo.IsZero() {
 			add(c.ValidTo.ends(zones, false))
 		}
+		for _, p := range c.RestsOn {
+			if !p.From.IsZero() {
+				add(p.From.begins(zones, true))
+			}
+			if !p.To.IsZero() {
+				add(p.To.ends(zones, false))
+			}
+		}
 		if c.Verified != nil && !c.Verified.NextDue.IsZero() {
 			add(c.Verified.NextDue)
 		}

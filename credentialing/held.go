@@ -90,6 +90,7 @@ func (s *Service) queueCredentials(b *pgx.Batch, knownAt time.Time, people ...id
 			if !ok {
 				continue
 			}
+			h.Held.Territories = s.Rules().territories(h.Held.Territories)
 			h.Held.Status = statuses[h.Held.ID]
 			if h.Held.Status == nil {
 				h.Held.Status = []StatusFrom{}
@@ -152,6 +153,7 @@ func scanClaimed(row pgx.CollectableRow) (claimed, error) {
 	h.Type, h.ValidFrom, h.ValidTo, h.Timezone, h.Facility = c.Type, c.ValidFrom, c.ValidTo, c.Timezone, c.Facility
 	h.Activities, h.Territories, h.Pair, h.Modes = c.Activities, c.Territories, c.Pair, c.Modes
 	h.Currency, h.PerClaim, h.Aggregate = c.Currency, c.PerClaim, c.Aggregate
+	h.RestsOn = slices.Concat(c.Proxy.rests(), c.Terms.rests())
 	for _, r := range c.Restrictions {
 		r.Text = ""
 		h.Restrictions = append(h.Restrictions, r)

@@ -45,6 +45,18 @@ func (rs *RuleSet) StandingOf(c Held, at time.Time) Standing {
 	if !c.ValidTo.IsZero() {
 		s.Ends = c.ValidTo.ends(zones, false)
 	}
+	for _, p := range c.RestsOn {
+		if !p.From.IsZero() {
+			if from := p.From.begins(zones, true); from.After(s.Begins) {
+				s.Begins = from
+			}
+		}
+		if !p.To.IsZero() {
+			if to := p.To.ends(zones, false); s.Ends.IsZero() || to.Before(s.Ends) {
+				s.Ends = to
+			}
+		}
+	}
 	verified := c.Verified != nil && enough(c.Kind, c.Verified.Method)
 	s.Overdue = verified && !c.Verified.NextDue.IsZero() && !at.Before(c.Verified.NextDue)
 	switch s.StatusAt {
@@ -73,6 +85,22 @@ func (rs *RuleSet) StandingOf(c Held, at time.Time) Standing {
 		s.against("verification-overdue")
 	}
 	return s
+}
+
+// territories are those of a cover with the members of each group of places named among
+// them beside it: what covers the European Union covers Spain.
+func (rs *RuleSet) territories(list []string) []string {
+	out := list
+	for _, t := range list {
+		if p := rs.packs[t]; p != nil && p.group() {
+			for _, m := range p.Members {
+				if !slices.Contains(out, m) {
+					out = append(slices.Clip(out), m)
+				}
+			}
+		}
+	}
+	return out
 }
 
 // enough tells whether a verification by this method makes a credential usable: one

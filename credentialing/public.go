@@ -122,7 +122,7 @@ func publicOf(q Question, held Credentials, now time.Time) PublicProfile {
 // covered tells whether cover for a place holds from the begin of a visit to its end.
 func covered(q Question, held Credentials, place string) bool {
 	return slices.ContainsFunc(held.List, func(h Held) bool {
-		if h.Kind != KindMalpractice || !slices.ContainsFunc(h.Territories, func(t string) bool { return t == "*" || t == place || t == country(place) }) {
+		if h.Kind != KindMalpractice || len(h.Activities) > 0 && !slices.Contains(h.Activities, q.Activity) || !slices.ContainsFunc(h.Territories, func(t string) bool { return t == "*" || t == place || t == country(place) }) {
 			return false
 		}
 		first := q.standing(&h)

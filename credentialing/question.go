@@ -124,6 +124,8 @@ type Held struct {
 	Currency         string        `json:"currency,omitempty"`
 	PerClaim         int64         `json:"per_claim,omitempty"` // in whole units, as packs give amounts
 	Aggregate        int64         `json:"aggregate,omitempty"`
+	// RestsOn are the times within which alone it counts: an agreement, an accreditation.
+	RestsOn []Period `json:"rests_on,omitempty"`
 	// Pair and Modes are of interpreters' certificates.
 	Pair     []string  `json:"pair,omitempty"`
 	Modes    []string  `json:"modes,omitempty"`

@@ -40,6 +40,11 @@ type CredentialView struct {
 	Verification *VerificationView // of the current claim; nil if nobody has asked the source
 	Evidence     []EvidenceView
 	Statuses     []StatusView
+
+	// Reviews are the yearly ones of a privilege by proxy, the last first; NextReview is
+	// when the next is due, zero for other kinds.
+	Reviews    []ProxyReview
+	NextReview time.Time
 }
 
 // VerificationView is what a source answered.
@@ -140,13 +145,14 @@ const (
 	TaskApprove   = "approve"   // answered by the source, waits for approval
 	TaskReview    = "review"    // the source answered something else
 	TaskVerify    = "verify"    // claimed, nobody has asked the source
+	TaskSharing   = "sharing"   // what is shared of a privilege by proxy is to be reviewed
 	TaskExpiring  = "expiring"  // ends within 90 days
 	TaskCheckList = "lists"     // exclusion lists not looked at for 25 days
 	TaskPack      = "pack"      // a confirmed pack is to be looked at again
 	TaskConfirm   = "confirm"   // nobody has confirmed the rules that something rests on
 )
 
-var taskOrder = []string{TaskMatch, TaskEvidence, TaskOverdue, TaskPack, TaskReinstate, TaskApprove, TaskReview, TaskVerify, TaskExpiring, TaskCheckList, TaskConfirm}
+var taskOrder = []string{TaskMatch, TaskEvidence, TaskOverdue, TaskPack, TaskReinstate, TaskApprove, TaskReview, TaskVerify, TaskSharing, TaskExpiring, TaskCheckList, TaskConfirm}
 
 // expiringSoon and listsSoon are how far ahead the queue looks: 90 days are the
 // first of NCQA's reminders; 25 days leave a week before ZZ-011 stops.
@@ -289,6 +295,9 @@ func (v CredentialView) tasks(actor identity.Actor, now time.Time) (out []QueueI
 	if v.Standing.Overdue {
 		item(TaskOverdue, v.Counts.Verified.NextDue, false)
 	}
+	if v.Standing.Usable && !v.NextReview.IsZero() && v.NextReview.Sub(now) < reviewSoon {
+		item(TaskSharing, v.NextReview, false)
+	}
 	if v.Standing.Usable && !v.Standing.Ends.IsZero() && v.Standing.Ends.Sub(now) < expiringSoon {
 		item(TaskExpiring, v.Standing.Ends, false)
 	}
@@ -393,6 +402,12 @@ func (s *Service) views(ctx context.Context, tx *audit.Tx, at time.Time, held Cr
 	}
 	if err := selectEvidenceViews(ctx, tx, ids, byID); err != nil {
 		return nil, err
+	}
+	if err := selectReviews(ctx, tx, ids, byID); err != nil {
+		return nil, err
+	}
+	for i := range out {
+		out[i].NextReview = out[i].reviewDue()
 	}
 	return out, selectStatusViews(ctx, tx, ids, byID)
 }

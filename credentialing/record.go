@@ -38,6 +38,8 @@ type Claim struct {
 	Aggregate    int64         `json:"aggregate,omitempty"`
 	Pair         []string      `json:"pair,omitempty"`  // of an interpreter: two languages
 	Modes        []string      `json:"modes,omitempty"` // simultaneous, consecutive, sign
+	Proxy        *Proxy        `json:"proxy,omitempty"` // of a privilege by proxy
+	Terms        *Terms        `json:"terms,omitempty"` // of liability cover; nil: not stated
 }
 
 // Restriction narrows a credential for a time: it does not cover Acts for patients in
@@ -158,7 +160,7 @@ func (r ClaimRequest) check(zones Zones) error {
 	if f, t := r.Claim.ValidFrom, r.Claim.ValidTo; !f.before(t) {
 		return &Invalid{"valid_to", RowEnds}
 	}
-	return nil
+	return r.checkTerms()
 }
 
 // Entered names what a claim made.

@@ -98,6 +98,11 @@ func (u LinkedUpload) renews(ending Claim) Claim {
 		}
 	}
 	next.ValidTo = u.ValidTo
+	if t := ending.Terms; t != nil && !t.Tail.IsZero() { // agreed for the policy that ends
+		terms := *t
+		terms.Tail = Moment{}
+		next.Terms = &terms
+	}
 	return next
 }
 

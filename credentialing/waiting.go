@@ -105,6 +105,8 @@ func assumeDone(q Question, held Credentials, task QueueItem, now time.Time) (as
 	case TaskPack, TaskConfirm:
 		a.q.AcceptUnverified = true
 		return a, !q.AcceptUnverified
+	case TaskSharing: // the review itself opens nothing
+		return a, false
 	case TaskCheckList:
 		a.held.ExclusionCheckedAt = &now
 		return a, true
@@ -126,7 +128,7 @@ func assumeDone(q Question, held Credentials, task QueueItem, now time.Time) (as
 		}
 		switch task.Task {
 		case TaskExpiring:
-			h.ValidTo = Moment{}
+			h.ValidTo, h.RestsOn = Moment{}, nil
 		default: // verified, approved, reinstated
 			h.Verified = &Verified{Method: method, At: now}
 			if n := len(h.Status); n == 0 || task.Task == TaskReinstate || task.Task == TaskApprove || task.Task == TaskVerify {

@@ -224,7 +224,10 @@ func (s *Server) showCredential(w http.ResponseWriter, r *http.Request, status i
 			p.Facility = org.Name
 		}
 	}
-	p.Restrictions = restrictionRows(c.Claim.Restrictions)
+	p.Restrictions, p.Cover = restrictionRows(c.Claim.Restrictions), c.Kind == credentialing.KindMalpractice
+	if err := s.fillTerms(r, &p, c); err != nil {
+		return err
+	}
 	if c.Claim.Currency != "" {
 		p.Amounts = c.Claim.Currency + "\u00a0" + l.Number(c.Claim.PerClaim) + " / " + l.Number(c.Claim.Aggregate)
 	}

@@ -129,11 +129,41 @@ func TestFHIRExportOfPrivilegesAndEmptyFiles(t *testing.T) {
 	held := credentialing.Held{Version: "claim-1", Kind: credentialing.KindPrivilegeByProxy, Facility: "org-1", Activities: []credentialing.Activity{credentialing.AdvisePhysician},
 		ValidFrom: credentialing.Date(2026, 1, 1), Verified: &credentialing.Verified{Method: "equivalent", At: time.Now(), NextDue: time.Now().AddDate(1, 0, 0)}}
 	src.File.Credentials = []credentialing.CredentialView{{ID: "c-1", ClaimID: "claim-1", Kind: held.Kind, Issuer: "Distant Hospital", Number: "AGREEMENT-7", Counts: held,
-		Standing: credentialing.Standing{Usable: true}}}
+		Claim: credentialing.Claim{Facility: "org-1", Proxy: &credentialing.Proxy{Site: "org-2", AgreementFrom: credentialing.Date(2025, 7, 1), AgreementTo: credentialing.Date(2027, 6, 30),
+			Accreditor: "Accreditor", AccreditedTo: credentialing.Date(2027, 3, 31), Decision: credentialing.ProxyRenewed, DecidedOn: credentialing.Date(2025, 12, 1),
+			Shares: []credentialing.Share{credentialing.ShareEvents, credentialing.ShareReview}}},
+		Standing: credentialing.Standing{Usable: true}, NextReview: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)}}
 	body, _ := json.Marshal(src.PractitionerRoles()[0])
 	readByAnother(t, body)
-	if !strings.Contains(string(body), "AGREEMENT-7") || !strings.Contains(string(body), "Distant Hospital") {
-		t.Errorf("the privilege by proxy is missing: %s", body)
+	for _, want := range []string{"AGREEMENT-7", "Distant Hospital", "Organization/org-2", `"end":"2027-06-30"`, `"end":"2027-03-31"`, `"valueDate":"2025-12-01"`, "adverse-events", "2027-01-01T00:00:00Z"} {
+		if !strings.Contains(string(body), want) {
+			t.Errorf("the privilege by proxy does not say %s: %s", want, body)
+		}
+	}
+	for _, c := range []struct {
+		why   string
+		roles []identity.Grant
+		want  string // the ids of the roles with which it stands
+	}{
+		{"at the distant site", []identity.Grant{{ID: "a", Organization: "org-2", Role: identity.RoleSpecialist}, {ID: "b", Organization: "org-3", Role: identity.RoleSpecialist}}, "a"},
+		{"at neither", []identity.Grant{{ID: "a", Organization: "org-4", Role: identity.RoleOfficer}, {ID: "b", Organization: "org-3", Role: identity.RoleSpecialist}}, "b"},
+	} {
+		src.Roles = c.roles
+		var with string
+		for _, o := range src.PractitionerRoles() {
+			if body, _ := json.Marshal(o); strings.Contains(string(body), "AGREEMENT-7") {
+				with += o["id"].(string)
+			}
+		}
+		if with != c.want {
+			t.Errorf("a role %s: it stands with %q, want %q", c.why, with, c.want)
+		}
+	}
+	unverified := src
+	unverified.File.Credentials = []credentialing.CredentialView{src.File.Credentials[0]}
+	unverified.File.Credentials[0].ClaimID = "claim-2" // a new claim that nobody has verified
+	if body, _ := json.Marshal(unverified.PractitionerRoles()); strings.Contains(string(body), "written-agreement") {
+		t.Errorf("a claim is exported as verified: %s", body)
 	}
 	for _, o := range src.VerificationResults() {
 		body, _ := json.Marshal(o)

@@ -36,6 +36,7 @@ func (s *Server) officerRoutes() []route {
 		{http.MethodPost, "/credentials/{credential}/approve", officer, s.approveCredential},
 		{http.MethodPost, "/credentials/{credential}/return", officer, s.returnCredential},
 		{http.MethodPost, "/credentials/{credential}/status", officer, s.reportStatus},
+		{http.MethodPost, "/credentials/{credential}/reviews", officer, s.recordReview},
 	}
 }
 
@@ -117,7 +118,8 @@ func officerTask(q credentialing.QueueItem, names map[identity.PersonID]string) 
 	switch q.Task {
 	case credentialing.TaskMatch, credentialing.TaskEvidence, credentialing.TaskOverdue:
 		t.Level = pages.LevelBad
-	case credentialing.TaskExpiring, credentialing.TaskCheckList, credentialing.TaskReview, credentialing.TaskPack, credentialing.TaskConfirm:
+	case credentialing.TaskExpiring, credentialing.TaskCheckList, credentialing.TaskReview, credentialing.TaskPack, credentialing.TaskConfirm,
+		credentialing.TaskSharing:
 		t.Level = pages.LevelWarn
 	}
 	if q.Kind != "" {
@@ -288,6 +290,7 @@ func (s *Server) renewal(r *http.Request, id credentialing.CredentialID, f *page
 	for _, m := range c.Claim.Modes {
 		f.Values.Add("modes", m)
 	}
+	prefillTerms(f, c.Claim)
 	return nil
 }
 
@@ -313,13 +316,26 @@ func (s *Server) showClaim(w http.ResponseWriter, r *http.Request, status int, f
 		p.Acts = append(p.Acts, pages.Option{Value: string(a), Text: l.T(i18n.ID("scope.activity." + string(a)))})
 	}
 	p.Modes = options(l, "officer.mode.", "simultaneous", "consecutive", "sign")
+	for _, b := range credentialing.Bases {
+		p.Bases = append(p.Bases, pages.Option{Value: string(b), Text: l.T(i18n.ID("proxy.basis." + string(b)))})
+	}
+	for _, d := range credentialing.ProxyDecisions {
+		p.Decisions = append(p.Decisions, pages.Option{Value: string(d), Text: l.T(i18n.ID("proxy.decision." + string(d)))})
+	}
+	for _, x := range credentialing.ProxyShares {
+		p.Shares = append(p.Shares, pages.Option{Value: string(x), Text: l.T(i18n.ID("proxy.share." + string(x)))})
+	}
 	clinics, err := s.d.Identity.Organizations(r.Context())
 	if err != nil {
 		return fmt.Errorf("clinics: %w", err)
 	}
 	p.Facilities = []pages.Option{{Value: "", Text: l.T(i18n.ComplianceFacilityNone)}}
+	p.Sites = []pages.Option{{Value: "", Text: l.T(i18n.ProxySiteNone)}}
+	p.Bases = append([]pages.Option{{Value: "", Text: l.T(i18n.ProxyNotStated)}}, p.Bases...)
+	p.Decisions = append([]pages.Option{{Value: "", Text: l.T(i18n.ProxyNotStated)}}, p.Decisions...)
 	for _, o := range clinics {
 		p.Facilities = append(p.Facilities, pages.Option{Value: string(o.ID), Text: o.Name})
+		p.Sites = append(p.Sites, pages.Option{Value: string(o.ID), Text: o.Name})
 	}
 	names, err := s.namesOf(r.Context(), []identity.PersonID{id})
 	if err != nil {
@@ -367,13 +383,10 @@ func (s *Server) enterClaim(w http.ResponseWriter, r *http.Request) error {
 	if err := s.readNarrowing(r, &f, &req.Claim, &narrower); err != nil {
 		return err
 	}
-	for field, to := range map[string]*credentialing.Moment{"valid_from": &req.Claim.ValidFrom, "valid_to": &req.Claim.ValidTo,
-		"restricted_from": &narrower.From, "restricted_to": &narrower.To} {
-		m, err := credentialing.ParseMoment(f.Value(field))
-		if err != nil {
-			f.Fail(field, i18n.OfficerWhenBad)
-		}
-		*to = m
+	readMoments(&f, map[string]*credentialing.Moment{"valid_from": &req.Claim.ValidFrom, "valid_to": &req.Claim.ValidTo,
+		"restricted_from": &narrower.From, "restricted_to": &narrower.To})
+	if err := s.readTerms(r, &f, &req); err != nil {
+		return err
 	}
 	if narrower.Text != "" || len(narrower.Acts)+len(narrower.Places) > 0 {
 		req.Claim.Restrictions = []credentialing.Restriction{narrower}

@@ -1,6 +1,7 @@
 package fhir
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -171,12 +172,65 @@ func (s Source) PractitionerRoles() []Object {
 		var more []any
 		for _, c := range s.File.Credentials {
 			privilege := c.Kind == credentialing.KindPrivilege || c.Kind == credentialing.KindPrivilegeByProxy
-			if privilege && c.Counts.Verified != nil && c.Counts.Facility == string(g.Organization) {
+			if privilege && c.Counts.Verified != nil && s.standsWith(c, g) {
 				more = append(more, s.privilege(c))
 			}
 		}
 		put(o, "extension", more)
 		out = append(out, o)
+	}
+	return out
+}
+
+// standsWith tells with which role a privilege stands: with that at its facility; one by
+// proxy also with that at the distant site, or, if there is neither, with each role of a
+// specialist, for the person works for the facility only through the agreement.
+func (s Source) standsWith(c credentialing.CredentialView, g identity.Grant) bool {
+	at := func(g identity.Grant) bool {
+		return c.Counts.Facility == string(g.Organization) || c.Claim.Proxy != nil && g.Organization != "" && c.Claim.Proxy.Site == g.Organization
+	}
+	if at(g) || c.Kind != credentialing.KindPrivilegeByProxy {
+		return at(g)
+	}
+	return g.Role == identity.RoleSpecialist && !slices.ContainsFunc(s.Roles, at)
+}
+
+// proxy are the parts of a privilege by proxy: the written agreement with its parties and
+// period, the distant site's accreditation and last decision, and what is shared back.
+// A claim that nobody has verified yet says nothing of the one that counts.
+func (s Source) proxy(c credentialing.CredentialView) []any {
+	x := c.Claim.Proxy
+	if x == nil || c.Counts.Version != string(c.ClaimID) {
+		return nil
+	}
+	nested := func(name string, parts ...any) any { return Object{"url": name, "extension": parts} }
+	span := func(parts []any, from, to credentialing.Moment) []any {
+		if p := period(from, to); p != nil {
+			parts = append(parts, Object{"url": "period", "valuePeriod": p})
+		}
+		return parts
+	}
+	site := Object{"display": c.Issuer}
+	if x.Site != "" {
+		site = s.organization(x.Site)
+		site["display"] = c.Issuer
+	}
+	agreement := []any{Object{"url": "identifier", "valueIdentifier": Object{"value": c.Number, "assigner": Object{"display": c.Issuer}}},
+		Object{"url": "facility", "valueReference": s.organization(identity.OrganizationID(c.Counts.Facility))}, Object{"url": "distant-site", "valueReference": site}}
+	out := []any{nested("written-agreement", span(agreement, x.AgreementFrom, x.AgreementTo)...),
+		nested("accreditation", span([]any{Object{"url": "accreditor", "valueString": x.Accreditor}}, x.AccreditedFrom, x.AccreditedTo)...),
+		nested("last-decision", Object{"url": "decision", "valueCode": string(x.Decision)}, Object{"url": "decided", "valueDate": x.DecidedOn.String()})}
+	if !x.DecidedOn.IsDate() {
+		out[2] = nested("last-decision", Object{"url": "decision", "valueCode": string(x.Decision)}, Object{"url": "decided", "valueDateTime": x.DecidedOn.String()})
+	}
+	for _, share := range x.Shares {
+		out = append(out, Object{"url": "shared", "valueCode": string(share)})
+	}
+	if len(c.Reviews) > 0 {
+		out = append(out, Object{"url": "last-review", "valueDateTime": instant(c.Reviews[0].HeldAt)})
+	}
+	if !c.NextReview.IsZero() {
+		out = append(out, Object{"url": "next-review", "valueDateTime": instant(c.NextReview)})
 	}
 	return out
 }
@@ -195,6 +249,7 @@ func (s Source) privilege(c credentialing.CredentialView) Object {
 	if c.Kind == credentialing.KindPrivilegeByProxy {
 		// The number of such a credential is that of its written agreement, its issuer the distant site.
 		parts = append(parts, Object{"url": "agreement", "valueString": c.Number}, Object{"url": "distant-site", "valueString": c.Issuer})
+		parts = append(parts, s.proxy(c)...)
 	}
 	return Object{"url": s.extension("privilege"), "extension": parts}
 }
