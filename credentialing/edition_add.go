@@ -77,7 +77,7 @@ func (s *Service) AddEdition(ctx context.Context, actor identity.Actor, name str
 		if err := s.freshRules(ctx, tx); err != nil {
 			return err
 		}
-		known, err := findAdded(ctx, tx, &a)
+		known, err := findAdded(ctx, tx, &a, from, until)
 		if err != nil {
 			return err
 		}
@@ -138,12 +138,21 @@ func (s *Service) AddEdition(ctx context.Context, actor identity.Actor, name str
 }
 
 // findAdded tells whether an edition with this content is known, and how it stands.
-func findAdded(ctx context.Context, tx *audit.Tx, a *Added) (known bool, err error) {
+func findAdded(ctx context.Context, tx *audit.Tx, a *Added, from, until time.Time) (known bool, err error) {
 	var have, draft *string
+	var same bool
+	// The last draft, whichever dates it is for, unless there is one for the same.
 	err = tx.QueryRow(ctx, `
 		select (select encode(e.sha256, 'hex') from pack_edition e where e.code = @code and e.version = @version),
-			(select d.id::text from pack_draft d where d.code = @code and d.version = @version and d.sha256 = decode(@sha256, 'hex'))`,
-		pgx.StrictNamedArgs{"code": a.Edition.Code, "version": a.Edition.Version, "sha256": a.Edition.SHA256}).Scan(&have, &draft)
+			(select d.id::text
+			from pack_draft d
+			where d.code = @code and d.version = @version and d.sha256 = decode(@sha256, 'hex')
+			order by d.effective = tstzrange(@from, @until) desc, d.drafted_at desc, d.id desc
+			limit 1),
+			exists (
+			select from pack_draft d
+			where d.code = @code and d.version = @version and d.sha256 = decode(@sha256, 'hex') and d.effective = tstzrange(@from, @until))`,
+		pgx.StrictNamedArgs{"from": nullTime(from), "until": nullTime(until), "code": a.Edition.Code, "version": a.Edition.Version, "sha256": a.Edition.SHA256}).Scan(&have, &draft, &same)
 	if err != nil {
 		return false, mapped("find edition", err)
 	}
@@ -153,8 +162,10 @@ func findAdded(ctx context.Context, tx *audit.Tx, a *Added) (known bool, err err
 		return false, ErrEditionImmutable
 	case have != nil:
 		a.Standing = AddedKnown
-	case draft != nil:
+	case same:
 		a.Standing = AddedDraft
+	default:
+		a.Draft = "" // the same file for other dates is another draft
 	}
 	return a.Standing != "", nil
 }

@@ -90,7 +90,8 @@ func selectPublished(ctx context.Context, tx *audit.Tx) ([]publishedEdition, err
 
 // DraftEdition keeps an edition of a pack that another officer may publish, for
 // questions about [from, until); zero is open. What the linter finds comes back, and
-// then nothing is kept. The same file again is the same draft.
+// then nothing is kept. The same file again for the same dates is the same draft, for other
+// dates another.
 func (s *Service) DraftEdition(ctx context.Context, actor identity.Actor, file []byte, from, until time.Time) (DraftID, []PackError, error) {
 	if !officer(actor) {
 		return "", nil, ErrForbidden
@@ -133,8 +134,11 @@ func (s *Service) DraftEdition(ctx context.Context, actor identity.Actor, file [
 			return mapped("draft edition", err)
 		}
 		if tag.RowsAffected() == 0 {
-			return mapped("find draft", tx.QueryRow(ctx, `select id from pack_draft where code = $1 and version = $2 and sha256 = $3`,
-				p.Code, p.Version, p.SHA256[:]).Scan(&id))
+			return mapped("find draft", tx.QueryRow(ctx, `
+				select id
+				from pack_draft
+				where code = $1 and version = $2 and sha256 = $3 and effective = tstzrange($4, $5)`,
+				p.Code, p.Version, p.SHA256[:], nullTime(from), nullTime(until)).Scan(&id))
 		}
 		ev := actor.Event("packs.drafted")
 		ev.Objects = map[string]string{"draft": string(id)}
@@ -166,7 +170,7 @@ const draftSQL = `
 	select d.id, d.code, d.version, encode(d.sha256, 'hex'), d.content, lower(d.effective), upper(d.effective), d.drafted_by, d.drafted_at,
 		e.published_by, e.published_at
 	from pack_draft d
-	left join pack_edition e on e.code = d.code and e.version = d.version and e.sha256 = d.sha256`
+	left join pack_edition e on e.code = d.code and e.version = d.version and e.sha256 = d.sha256 and e.effective = d.effective`
 
 func scanDraft(row pgx.CollectableRow) (Draft, error) {
 	var d Draft

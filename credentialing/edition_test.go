@@ -202,3 +202,58 @@ func TestTheLinterNamesFileRuleAndLine(t *testing.T) {
 		}
 	}
 }
+
+// TestTheSamePackForOtherDatesIsAnotherDraft, and the same for the same dates is not; one
+// of them is published, once.
+func TestTheSamePackForOtherDatesIsAnotherDraft(t *testing.T) {
+	w := newWorld(t)
+	w.jordan()
+	ctx := t.Context()
+	file := fixturePack(t, "JO")
+	from, until := start.AddDate(0, 1, 0), start.AddDate(1, 0, 0)
+	open := w.draft(file, time.Time{}, time.Time{})
+	drafts := map[credentialing.DraftID]string{open: "open"}
+	for _, d := range []struct {
+		from, until time.Time
+		why         string
+	}{{from, time.Time{}, "from a day on"}, {time.Time{}, until, "until a day"}, {from, until, "between two days"}} {
+		id := w.draft(file, d.from, d.until)
+		if was, known := drafts[id]; known {
+			t.Errorf("%s is the draft of %s", d.why, was)
+		}
+		drafts[id] = d.why
+		if again := w.draft(file, d.from, d.until); again != id {
+			t.Errorf("%s again is another draft", d.why)
+		}
+		got, err := w.s.Draft(ctx, w.samuel, id)
+		w.must(err)
+		if !got.From.Equal(d.from) || !got.Until.Equal(d.until) {
+			t.Errorf("%s: [%v, %v)", d.why, got.From, got.Until)
+		}
+		open = id
+	}
+	ask := w.advice("JO", start.Add(48*time.Hour))
+	w.must(w.s.Publish(ctx, w.samuel, open, nil, 0))
+	if d := w.decide(w.s, ask); d.Decision != credentialing.Deny {
+		t.Errorf("before its first day it decides: %s", d.Decision)
+	}
+	w.clock.move(from.Add(time.Hour).Sub(w.clock.now()))
+	ask.At = w.clock.now()
+	w.checkExclusions(w.weber, w.otieno)
+	if d := w.decide(w.s, ask); d.Decision != credentialing.PermitWithConditions {
+		t.Errorf("from its first day on: %s %v", d.Decision, d.Reasons)
+	}
+	list, err := w.s.Drafts(ctx, w.samuel)
+	w.must(err)
+	for _, d := range list {
+		if d.Published() != (d.ID == open) {
+			t.Errorf("the draft %s is published: %t", drafts[d.ID], d.Published())
+		}
+		if err := w.s.Publish(ctx, w.samuel, d.ID, nil, 0); !errors.Is(err, credentialing.ErrExists) {
+			t.Errorf("the version again, %s: %v", drafts[d.ID], err)
+		}
+	}
+	if len(list) != 4 {
+		t.Errorf("%d drafts, want 4", len(list))
+	}
+}

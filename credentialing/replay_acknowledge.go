@@ -129,7 +129,8 @@ func (s *Service) UnexplainedReplays(ctx context.Context, actor identity.Actor) 
 // AcknowledgeReplay notes in writing why a past answer does not come out as it was
 // recorded, once; reason has 1 to 2000 characters. The difference stays, and publishing
 // goes on. A determination that does not differ is ErrNotFound, one acknowledged already
-// ErrExists.
+// ErrExists. An answer that is altered again is another difference, to be acknowledged
+// again.
 func (s *Service) AcknowledgeReplay(ctx context.Context, actor identity.Actor, id DeterminationID, reason string) error {
 	if !officer(actor) && actor.Job == "" {
 		return ErrForbidden
@@ -170,10 +171,18 @@ func replaysExplained(ctx context.Context, tx *audit.Tx) error {
 
 const differenceSQL = `
 	select x.determination_id::text, x.fault, x.found_at, d.decision, d.hash, d.person_id, d.activity, d.at, d.decided_at,
-		k.acknowledged_at, k.person_id, coalesce(k.reason, '')
-	from replay_difference x
+		k.explained_at, k.person_id, coalesce(k.reason, '')
+	from replay_finding x
 	join determination d on d.id = x.determination_id
-	left join replay_acknowledgement k on k.determination_id = x.determination_id`
+	left join replay_explanation k on k.finding_id = x.id`
+
+// unexplained are the last findings of answers of which nobody has explained it: one
+// that was altered again stands here again.
+const unexplained = `
+	k.finding_id is null and not exists (
+		select 1
+		from replay_finding n
+		where n.determination_id = x.determination_id and (n.found_at, n.id) > (x.found_at, x.id))`
 
 func scanDifference(row pgx.CollectableRow) (ReplayDifference, error) {
 	var d ReplayDifference
@@ -188,7 +197,7 @@ func scanDifference(row pgx.CollectableRow) (ReplayDifference, error) {
 
 func selectUnexplained(ctx context.Context, tx *audit.Tx, most int) ([]ReplayDifference, error) {
 	rows, err := tx.Query(ctx, differenceSQL+`
-		where k.determination_id is null
+		where `+unexplained+`
 		order by x.found_at, x.determination_id
 		limit @most`, pgx.StrictNamedArgs{"most": most})
 	if err != nil {
@@ -201,8 +210,8 @@ func selectUnexplained(ctx context.Context, tx *audit.Tx, most int) ([]ReplayDif
 // selectAcknowledged lists the differences of which somebody wrote, the last first.
 func selectAcknowledged(ctx context.Context, tx *audit.Tx, most int) ([]ReplayDifference, error) {
 	rows, err := tx.Query(ctx, differenceSQL+`
-		where k.determination_id is not null
-		order by k.acknowledged_at desc, x.determination_id desc
+		where k.finding_id is not null
+		order by k.explained_at desc, x.id desc
 		limit @most`, pgx.StrictNamedArgs{"most": most})
 	if err != nil {
 		return nil, mapped("list acknowledged differences", err)
@@ -242,30 +251,34 @@ func insertReplayRun(ctx context.Context, tx *audit.Tx, r ReplayRun) error {
 // findDifference tells whether a difference was found, and whether it is acknowledged.
 func findDifference(ctx context.Context, tx *audit.Tx, id DeterminationID) (known, done bool, err error) {
 	err = tx.QueryRow(ctx, `
-		select exists (select from replay_difference where determination_id::text = $1),
-			exists (select from replay_acknowledgement where determination_id::text = $1)`, string(id)).Scan(&known, &done)
+		select exists (select from replay_finding where determination_id::text = $1),
+			not exists (
+				select from replay_finding x
+				left join replay_explanation k on k.finding_id = x.id
+				where x.determination_id::text = $1 and k.finding_id is null)`, string(id)).Scan(&known, &done)
 	return known, done, mapped("find difference", err)
 }
 
-// insertDifference tells whether the difference was not known before.
+// insertDifference tells whether the difference was not known before: of this answer, as
+// it is recorded now.
 func insertDifference(ctx context.Context, tx *audit.Tx, d ReplayDifference) (bool, error) {
 	tag, err := tx.Exec(ctx, `
-		insert into replay_difference (determination_id, fault, found_at)
-		values (@id, @fault, @now)
-		on conflict on constraint replay_difference_pkey do nothing`,
-		pgx.StrictNamedArgs{"id": string(d.ID), "fault": d.Fault, "now": tx.Now()})
+		insert into replay_finding (id, determination_id, print, fault, found_at)
+		select @finding, d.id, determination_print(d), @fault, @now
+		from determination d
+		where d.id = @id
+		on conflict on constraint replay_finding_once do nothing`,
+		pgx.StrictNamedArgs{"finding": newID(), "id": string(d.ID), "fault": d.Fault, "now": tx.Now()})
 	return tag.RowsAffected() > 0, mapped("note a difference", err)
 }
 
+// insertAcknowledgement explains all that was found of an answer and is not explained yet.
 func insertAcknowledgement(ctx context.Context, tx *audit.Tx, id DeterminationID, by identity.PersonID, reason string) error {
-	var person *string
-	if by != "" {
-		p := string(by)
-		person = &p
-	}
 	_, err := tx.Exec(ctx, `
-		insert into replay_acknowledgement (determination_id, person_id, reason, acknowledged_at)
-		values (@id, @person, @reason, @now)`,
-		pgx.StrictNamedArgs{"id": string(id), "person": person, "reason": reason, "now": tx.Now()})
+		insert into replay_explanation (finding_id, person_id, reason, explained_at)
+		select x.id, @person, @reason, @now
+		from replay_finding x
+		where x.determination_id = @id and not exists (select 1 from replay_explanation k where k.finding_id = x.id)`,
+		pgx.StrictNamedArgs{"id": string(id), "person": null(by), "reason": reason, "now": tx.Now()})
 	return mapped("acknowledge a difference", err)
 }

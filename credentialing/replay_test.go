@@ -152,6 +152,95 @@ func TestADraftIsPublishedOnceADifferenceIsExplained(t *testing.T) {
 	}
 }
 
+// TestAnAnswerAlteredAgainStopsPublishingAgain: what was explained is one alteration, not
+// the answer for ever.
+func TestAnAnswerAlteredAgainStopsPublishingAgain(t *testing.T) {
+	w := newWorld(t)
+	w.cast()
+	ctx := t.Context()
+	w.jordan()
+	answer := w.determine(w.ask(w.tremblay, credentialing.AdvisePhysician))
+	other := w.determine(w.ask(w.tremblay, credentialing.JointVideoVisit))
+	draft := w.draft(fixturePack(t, "JO"), time.Time{}, time.Time{})
+	w.clock.move(time.Hour)
+	// found runs a replay and says what nobody has explained and how often people were told.
+	found := func() (open []credentialing.ReplayDifference, told int) {
+		t.Helper()
+		_, err := w.s.ReplayAll(ctx, start, 0)
+		w.must(err)
+		open, err = w.s.UnexplainedReplays(ctx, w.grace)
+		w.must(err)
+		w.must(w.pg.Pool.QueryRow(ctx, `select count(*) from audit_leaf where act = 'scope.replay_differs'`).Scan(&told))
+		return open, told
+	}
+	explain := func(why string) {
+		t.Helper()
+		w.clock.move(time.Minute)
+		w.must(w.s.AcknowledgeReplay(ctx, w.third, answer.ID, why))
+		if err := w.s.AcknowledgeReplay(ctx, w.third, answer.ID, why); !errors.Is(err, credentialing.ErrExists) {
+			t.Errorf("explained twice: %v", err)
+		}
+	}
+	w.forge(answer)
+	if open, told := found(); len(open) != 1 || told != 1 {
+		t.Fatalf("altered: %d open, %d told", len(open), told)
+	}
+	explain("Row altered by hand; incident 7.")
+	if open, told := found(); len(open) != 0 || told != 1 {
+		t.Errorf("explained and the same still: %d open, %d told", len(open), told)
+	}
+	altered := []byte(string(answer.Answer) + " ")
+	w.alter(`update determination set answer = $2, hash = $3 where id = $1`, string(answer.ID), string(altered), func() []byte {
+		hash := credentialing.HashOf(answer.Facts, altered)
+		return hash[:]
+	}())
+	if open, told := found(); len(open) != 1 || open[0].ID != answer.ID || told != 2 {
+		t.Fatalf("altered again: %d open, %d told", len(open), told)
+	}
+	if err := w.s.Publish(ctx, w.samuel, draft, nil, 0); !errors.Is(err, credentialing.ErrReplayDiffers) {
+		t.Errorf("published over an answer that was altered again: %v", err)
+	}
+	w.alter(`update determination set decision = 'deny' where id = $1`, string(answer.ID)) // and a third time before anybody looked: one line, not two
+	if open, told := found(); len(open) != 1 || told != 3 {
+		t.Errorf("altered a third time: %d open, %d told", len(open), told)
+	}
+	w.forge(other)
+	if open, _ := found(); len(open) != 2 {
+		t.Errorf("two answers differ: %d open", len(open))
+	}
+	explain("And again; incident 8.")
+	if open, _ := found(); len(open) != 1 || open[0].ID != other.ID {
+		t.Errorf("the other is still open: %+v", open)
+	}
+	w.must(w.s.AcknowledgeReplay(ctx, w.grace, other.ID, "Incident 9."))
+	w.must(w.s.Publish(ctx, w.samuel, draft, nil, 0))
+	record, err := w.s.Replays(ctx, w.samuel)
+	w.must(err)
+	said := map[string]bool{}
+	for _, d := range record.Closed {
+		said[d.Reason] = true
+	}
+	for _, want := range []string{"Row altered by hand; incident 7.", "And again; incident 8.", "Incident 9."} {
+		if !said[want] {
+			t.Errorf("%q is not on record", want)
+		}
+	}
+}
+
+// alter changes a recorded answer as somebody who owns the database could.
+func (w *world) alter(update string, args ...any) {
+	w.t.Helper()
+	conn, err := pgx.Connect(w.t.Context(), w.pg.AdminURL)
+	w.must(err)
+	defer conn.Close(w.t.Context())
+	_, err = conn.Exec(w.t.Context(), `alter table determination disable trigger user`)
+	w.must(err)
+	_, err = conn.Exec(w.t.Context(), update, args...)
+	w.must(err)
+	_, err = conn.Exec(w.t.Context(), `alter table determination enable trigger user`)
+	w.must(err)
+}
+
 // An answer that rests on an edition that is no longer in force is worked out by that
 // edition, however many such answers there are.
 func TestManyAnswersUnderOldEditionsAreReplayed(t *testing.T) {
