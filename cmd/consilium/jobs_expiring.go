@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -23,14 +24,18 @@ func (w *remindExpiring) Timeout(*river.Job[remindExpiringArgs]) time.Duration {
 	return 5 * time.Minute
 }
 
-// Work tells the holders once at each mark before the end.
+// Work tells the holders once at each mark before the end, of credentials and of the
+// yearly statements about their own place.
 func (w *remindExpiring) Work(ctx context.Context, _ *river.Job[remindExpiringArgs]) error {
-	_, err := w.a.credentialing.RemindExpiring(ctx)
-	return err
+	_, credentials := w.a.credentialing.RemindExpiring(ctx)
+	_, statements := w.a.credentialing.RemindOwnPlaces(ctx)
+	return errors.Join(credentials, statements)
 }
 
-// expiringJob comes each night.
+// expiringJob comes each night, and when the service starts: a night that it was away
+// for is made up for, and nobody is told twice.
 func (a *app) expiringJob(workers *river.Workers) *river.PeriodicJob {
 	river.AddWorker(workers, &remindExpiring{a: a})
-	return river.NewPeriodicJob(nightly{a.cfg.ahead}, func() (river.JobArgs, *river.InsertOpts) { return remindExpiringArgs{}, nil }, nil)
+	return river.NewPeriodicJob(nightly{a.cfg.ahead}, func() (river.JobArgs, *river.InsertOpts) { return remindExpiringArgs{}, nil },
+		&river.PeriodicJobOpts{RunOnStart: true})
 }

@@ -175,6 +175,8 @@ func (w *Worker) write(ctx context.Context, a TellArgs) (Message, error) {
 		link = w.c.Origin + "/appointments/" + a.Objects["appointment"]
 	case a.Objects["case"] != "":
 		link = w.c.Origin + "/cases/" + a.Objects["case"]
+	case strings.HasPrefix(a.Act, "statement."):
+		link = w.c.Origin + "/credentials/own-place"
 	case uploadActs[a.Act]:
 		link = w.c.Origin + "/credentials/" + a.Objects["credential"]
 	case a.Objects["appointment"] != "":
@@ -211,6 +213,9 @@ var texts = map[string]text{
 
 	"credential.upload_asked": {i18n.MailUploadAskedSubject, i18n.MailUploadAskedBody},
 	"credential.expiring":     {i18n.MailExpiringSubject, i18n.MailExpiringBody},
+
+	"statement.ending": {i18n.MailStatementEndingSubject, i18n.MailStatementEndingBody},
+	"statement.ended":  {i18n.MailStatementEndedSubject, i18n.MailStatementEndedBody},
 
 	"case.assigned":     {i18n.MailAssignedSubject, i18n.MailAssignedBody},
 	"case.message":      {i18n.MailMessageSubject, i18n.MailMessageBody},
