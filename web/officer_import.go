@@ -112,10 +112,30 @@ func encodingNames() []string {
 	return out
 }
 
+// importFields are what the columns of a file mean.
+var importFields = map[string]i18n.ID{"kind": i18n.OfficerKind, "issuer": i18n.OfficerIssuer, "number": i18n.OfficerNumber, "jurisdiction": i18n.OfficerPlace,
+	"status": i18n.OfficerStatus, "status_from": i18n.FaultStatusFrom, "valid_from": i18n.OfficerFrom, "valid_to": i18n.OfficerTo, "holder": i18n.OfficerHolder,
+	"type": i18n.OfficerType, "activities": i18n.OfficerActivities}
+
+// fieldNames are the names of columns as a reader knows them; a column of the file's own
+// stays as it is.
+func fieldNames(l *i18n.Localizer, fields []string) []string {
+	out := make([]string, len(fields))
+	for i, f := range fields {
+		if out[i] = f; importFields[f] != "" {
+			out[i] = l.T(importFields[f])
+		}
+	}
+	return out
+}
+
 // rowProblem says what is wrong with a row, or with a file.
 func rowProblem(l *i18n.Localizer, e credentialing.RowError) string {
 	text := l.T(i18n.ID("record.row." + e.Reason))
-	if e.Field != "" {
+	if label, ok := importFields[e.Field]; ok {
+		return l.T(i18n.RowsFieldNamed, i18n.V{"Label": l.T(label), "Field": e.Field, "Problem": text})
+	}
+	if e.Field != "" { // a column of the file's own
 		return l.T(i18n.RecordFieldProblem, i18n.V{"Field": e.Field, "Problem": text})
 	}
 	return text
@@ -152,7 +172,7 @@ func (s *Server) showImport(w http.ResponseWriter, r *http.Request, status int, 
 		if shown[row.Outcome]++; shown[row.Outcome] > shownRows {
 			continue
 		}
-		p.Rows = append(p.Rows, importRow(row, names))
+		p.Rows = append(p.Rows, importRow(l, row, names))
 	}
 	for _, n := range i.Counts {
 		p.More += n
@@ -165,9 +185,9 @@ func (s *Server) showImport(w http.ResponseWriter, r *http.Request, status int, 
 	return s.render(w, r, status, pages.Import(p))
 }
 
-func importRow(row credentialing.PlannedRow, names map[identity.PersonID]string) pages.ImportRow {
+func importRow(l *i18n.Localizer, row credentialing.PlannedRow, names map[identity.PersonID]string) pages.ImportRow {
 	out := pages.ImportRow{Row: row.Row, Kind: kindID(row.Kind), Place: row.Jurisdiction, Number: row.Number, Person: names[row.Person],
-		Outcome: i18n.ID("record.outcome." + string(row.Outcome)), Level: pages.LevelInfo, Namesake: names[row.Namesake], Fields: row.Fields}
+		Outcome: i18n.ID("record.outcome." + string(row.Outcome)), Level: pages.LevelInfo, Namesake: names[row.Namesake], Fields: fieldNames(l, row.Fields)}
 	if row.Credential != "" {
 		out.Href = "/credentials/" + string(row.Credential)
 	}

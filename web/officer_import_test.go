@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"html"
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
@@ -96,6 +97,11 @@ func TestEveryOutcomeAndReasonOfAFileHasItsWords(t *testing.T) {
 			t.Errorf("no words for the reason %s", r)
 		}
 	}
+	for _, r := range credentialing.ClaimReasons {
+		if !b.Has(i18n.ID("record.row." + r)) {
+			t.Errorf("no words for the reason %s", r)
+		}
+	}
 	for _, a := range credentialing.RecordActs {
 		if !b.Has(i18n.ID("record.act." + string(a))) {
 			t.Errorf("no words for the act %s", a)
@@ -122,4 +128,75 @@ func TestARegistryFileInAnotherEncodingSaysWhere(t *testing.T) {
 		t.Error("the preview does not say how the file was read")
 	}
 	o.everyTongue(t, "wanjiru", "/credentials/imports", w.Header().Get("Location"))
+}
+
+// TestWhatIsWrongWithARowIsSaidInTheLanguageOfTheReader: each fault of a row and of a
+// file, with what its column means, in every language and in no other.
+func TestWhatIsWrongWithARowIsSaidInTheLanguageOfTheReader(t *testing.T) {
+	o := openOffice(t)
+	b, err := i18n.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := url.Values{"source": {"Council file"}}
+	head := "kind,issuer,number,jurisdiction,status,status_from,valid_from,valid_to,holder,type,activities\n"
+	rows := []struct{ row, field, reason string }{
+		{"licence,,1,KE,active,,,,,,", "issuer", credentialing.RowRequired},
+		{"song,Council,2,KE,active,,,,,,", "kind", credentialing.RowKind},
+		{"licence,Council,3,KE,sleepy,,,,,,", "status", credentialing.RowStatus},
+		{"licence,Council,4,XQ,active,,,,,,", "jurisdiction", credentialing.RowPlace},
+		{"licence,Council,5,KE,active,soon,,,,,", "status_from", credentialing.RowDate},
+		{"licence,Council,6,KE,active,,2027-01-01,2026-01-01,,,", "valid_to", credentialing.RowEnds},
+		{"licence,Council,7,KE,active,,3000-01-01,,,,", "valid_from", credentialing.RowYear},
+		{"licence,Council,8,KE,active,,,,Dr A\tB,,", "holder", credentialing.RowControl},
+		{"licence," + strings.Repeat("x", 2000) + ",9,KE,active,,,,,,", "issuer", credentialing.RowTooLong},
+		{"licence,Council,10,KE,active,,,,,,sing", "activities", credentialing.RowActivity},
+		{"registration,Council,11,KE,active,,,,,,", "type", credentialing.RowRequired},
+		{"licence,Council,12,KE,active,,,,,,", "", ""},
+		{"licence,Council,12,KE,active,,,,,,", "number", credentialing.RowTwice},
+		{"licence,Council,13,KE", "", credentialing.RowColumns},
+	}
+	file := head
+	for _, r := range rows {
+		file += r.row + "\n"
+	}
+	at := o.file(t, "wanjiru", "/credentials/imports", file, source).Header().Get("Location")
+	if at == "" {
+		t.Fatal("a file with bad rows was not kept")
+	}
+	whole := map[string]string{ // files of which nothing can be read
+		"kind,issuer\n": credentialing.RowRequired, "": credentialing.RowEmpty, "{": credentialing.RowSyntax,
+		"kind,kind," + strings.TrimPrefix(head, "kind,"): credentialing.RowColumnTwice,
+		strings.TrimSpace(head) + ",song\n":              credentialing.RowColumn,
+	}
+	fields := map[string]i18n.ID{"issuer": i18n.OfficerIssuer, "kind": i18n.OfficerKind, "status": i18n.OfficerStatus, "jurisdiction": i18n.OfficerPlace,
+		"status_from": i18n.FaultStatusFrom, "valid_to": i18n.OfficerTo, "valid_from": i18n.OfficerFrom, "holder": i18n.OfficerHolder,
+		"activities": i18n.OfficerActivities, "type": i18n.OfficerType, "number": i18n.OfficerNumber}
+	english := b.Localizer("en", "UTC")
+	for _, l := range i18n.Languages {
+		o.speaks(t, "wanjiru", l.Tag)
+		loc := b.Localizer(l.Tag, "UTC")
+		body := get(o, at, o.as("wanjiru")).Body.String()
+		for _, r := range rows {
+			if r.reason == "" {
+				continue
+			}
+			problem := loc.T(i18n.ID("record.row." + r.reason))
+			if r.field != "" {
+				problem = loc.T(i18n.RowsFieldNamed, i18n.V{"Label": loc.T(fields[r.field]), "Field": r.field, "Problem": problem})
+			}
+			if !strings.Contains(body, html.EscapeString(problem)) {
+				t.Errorf("%s: the page does not say %q of %s", l.Tag, problem, r.row)
+			}
+			if said := english.T(i18n.ID("record.row." + r.reason)); l.Tag != "en" && strings.Contains(body, html.EscapeString(said)) {
+				t.Errorf("%s: the page says %q", l.Tag, said)
+			}
+		}
+		for content, reason := range whole {
+			w := o.file(t, "wanjiru", "/credentials/imports", content, source)
+			if said := loc.T(i18n.ID("record.row." + reason)); w.Code != 422 || !strings.Contains(w.Body.String(), html.EscapeString(said)) {
+				t.Errorf("%s: %q is answered %d without %q", l.Tag, content, w.Code, said)
+			}
+		}
+	}
 }
