@@ -95,6 +95,7 @@ long)
 	step "browser code bundles" bundle
 	step "build" $GO build -o bin/ ./cmd/consilium ./cmd/consultbot
 	counted "the main job on a LiveKit server" browser mainJobOnLiveKit
+	counted "a renewal by the link of a reminder" browser renewal
 	counted "times with interpreters in relay and by turns" browser times
 	counted "promises, soak, long fuzzing" gotest -tags promise -race -timeout 8h ./...
 	;;
