@@ -120,11 +120,7 @@ func (s *Service) Book(ctx context.Context, actor identity.Actor, req BookReques
 		err = write() // it finds what the key was used for
 	}
 	if errors.Is(err, ErrSlotTaken) {
-		var full *fullSlot
-		if !errors.As(err, &full) {
-			full = &fullSlot{}
-		}
-		return Appointment{}, s.taken(ctx, actor, req, start, full.lead)
+		return Appointment{}, s.taken(ctx, actor, req, start, err)
 	}
 	if err != nil {
 		return Appointment{}, fmt.Errorf("book for case %s: %w", req.Case, err)
@@ -312,7 +308,7 @@ func tasksOf(d credentialing.Determination, person identity.PersonID) []Task {
 }
 
 // taken is what is free instead of a start that was taken.
-func (s *Service) taken(ctx context.Context, actor identity.Actor, req BookRequest, start time.Time, full string) error {
+func (s *Service) taken(ctx context.Context, actor identity.Actor, req BookRequest, start time.Time, cause error) error {
 	answer, err := s.Search(ctx, actor, SearchRequest{Case: req.Case, Kind: req.Kind, Specialist: req.Specialist, Duration: req.Duration,
 		From: start.Add(-3 * 24 * time.Hour), To: start.Add(10 * 24 * time.Hour), Limit: 13 * 24 * 4})
 	if err != nil {
@@ -321,5 +317,14 @@ func (s *Service) taken(ctx context.Context, actor identity.Actor, req BookReque
 	away := func(x Slot) time.Duration { return x.Start.Sub(start).Abs() }
 	near := answer.Slots
 	slices.SortStableFunc(near, func(x, y Slot) int { return int(away(x)/time.Second) - int(away(y)/time.Second) })
-	return &SlotTaken{Nearest: near[:min(3, len(near))], Full: full}
+	return slotTaken(near[:min(3, len(near))], cause)
+}
+
+// slotTaken is what refused a start as taken, with what is free instead.
+func slotTaken(near []Slot, cause error) *SlotTaken {
+	out := &SlotTaken{Nearest: near}
+	if full := (*fullSlot)(nil); errors.As(cause, &full) {
+		out.Full, out.Whose = full.lead, full.whose
+	}
+	return out
 }

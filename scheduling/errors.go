@@ -32,9 +32,10 @@ var (
 // SlotTaken is ErrSlotTaken with what is free instead.
 type SlotTaken struct {
 	Nearest []Slot // at most three, nearest to the start asked for first
-	// Full says, when nobody sits elsewhere but the specialist's window takes no more, why
-	// not: a code such as "program:full"; else "".
-	Full string
+	// Full says, when nobody sits elsewhere but the window of Whose program takes no more,
+	// why not: a code such as "program:full"; else "".
+	Full  string
+	Whose identity.PersonID
 }
 
 func (e *SlotTaken) Error() string { return ErrSlotTaken.Error() }
@@ -43,7 +44,10 @@ func (e *SlotTaken) Error() string { return ErrSlotTaken.Error() }
 func (e *SlotTaken) Is(target error) bool { return target == ErrSlotTaken }
 
 // fullSlot is ErrSlotTaken of a window that takes no more.
-type fullSlot struct{ lead string }
+type fullSlot struct {
+	lead  string
+	whose identity.PersonID
+}
 
 func (e *fullSlot) Error() string { return "scheduling: " + e.lead }
 

@@ -379,7 +379,7 @@ func (p *plan) refusal(s *search) error {
 				continue
 			}
 			if limit == limitCapacity {
-				return &fullSlot{p.fullLead(s.q.From)}
+				return &fullSlot{p.fullLead(s.q.From), identity.PersonID(o.party.ID)}
 			}
 			return ErrSlotTaken
 		}

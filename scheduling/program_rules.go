@@ -139,7 +139,7 @@ func (s *Service) keepPlace(ctx context.Context, tx *audit.Tx, p *plan, start ti
 		return err
 	}
 	if !fits {
-		return &fullSlot{leadFull}
+		return &fullSlot{leadFull, p.specialist}
 	}
 	return nil
 }

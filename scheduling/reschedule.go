@@ -121,7 +121,7 @@ func (s *Service) Reschedule(ctx context.Context, actor identity.Actor, req Move
 		return err
 	})
 	if errors.Is(err, ErrSlotTaken) {
-		return Appointment{}, s.moveTaken(ctx, actor, req.Appointment, start)
+		return Appointment{}, s.moveTaken(ctx, actor, req.Appointment, start, err)
 	}
 	if err != nil {
 		return Appointment{}, fmt.Errorf("reschedule appointment %s: %w", req.Appointment, err)
@@ -234,12 +234,12 @@ func (s *Service) planMove(ctx context.Context, tx *audit.Tx, actor identity.Act
 }
 
 // moveTaken is what is free instead of a start that was taken.
-func (s *Service) moveTaken(ctx context.Context, actor identity.Actor, id AppointmentID, start time.Time) error {
+func (s *Service) moveTaken(ctx context.Context, actor identity.Actor, id AppointmentID, start time.Time, cause error) error {
 	answer, err := s.MoveTimes(ctx, actor, id, start.Add(-3*24*time.Hour), start.Add(10*24*time.Hour), 13*24*4)
 	if err != nil {
 		return fmt.Errorf("nearest free starts: %w", err)
 	}
-	return &SlotTaken{Nearest: nearestSlots(answer.Slots, start)}
+	return slotTaken(nearestSlots(answer.Slots, start), cause)
 }
 
 // nearestSlots are the three slots nearest to a start.

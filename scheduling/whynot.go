@@ -69,7 +69,9 @@ func (s *search) whyNot() []Limit {
 		return []Limit{{Kind: LimitRange}}
 	}
 	if single := s.limits(); len(single) > 0 {
-		return single[:1]
+		// That a window is full says more than that there are no other hours.
+		i := slices.IndexFunc(single, func(l Limit) bool { return l.Kind == LimitCapacity })
+		return single[max(i, 0):][:1]
 	}
 	all := s.liftable()
 	var best []Limit

@@ -171,6 +171,10 @@ func (s *Server) moveFailed(w http.ResponseWriter, r *http.Request, f pages.Form
 	switch {
 	case errors.As(err, &taken):
 		p.Taken = true
+		var err error
+		if p.Full, err = s.fullWindow(r.Context(), v.l, taken); err != nil {
+			return err
+		}
 		f.Values.Del("start")
 		for _, slot := range taken.Nearest {
 			p.Nearest = append(p.Nearest, slotRow(v, slot))

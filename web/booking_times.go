@@ -379,16 +379,12 @@ func (s *Server) bookingFailed(w http.ResponseWriter, r *http.Request, f pages.F
 	var taken *scheduling.SlotTaken
 	var refusal *scheduling.Refusal
 	var wall *scheduling.WallRefusal
-	c := readChoice(v.l, &f)
 	switch {
 	case errors.As(err, &taken):
 		p.Taken = true
-		if id, ok := capacityWhy[taken.Full]; ok {
-			people, err := s.d.Identity.People(r.Context(), c.specialist)
-			if err != nil {
-				return fmt.Errorf("full window: %w", err)
-			}
-			p.Full = v.l.T(id, i18n.V{"Name": people[c.specialist].Name})
+		var err error
+		if p.Full, err = s.fullWindow(r.Context(), v.l, taken); err != nil {
+			return err
 		}
 		p.Book.Values.Del("start")
 		for _, slot := range taken.Nearest {
@@ -443,6 +439,19 @@ func (s *Server) bookingFailed(w http.ResponseWriter, r *http.Request, f pages.F
 	}
 	p.Book.Fail("", text)
 	return s.showTimes(w, r, status, f, p)
+}
+
+// fullWindow says why a window of a program takes no more; "" if the time was taken.
+func (s *Server) fullWindow(ctx context.Context, l *i18n.Localizer, taken *scheduling.SlotTaken) (string, error) {
+	id, ok := capacityWhy[taken.Full]
+	if !ok {
+		return "", nil
+	}
+	people, err := s.d.Identity.People(ctx, taken.Whose)
+	if err != nil {
+		return "", fmt.Errorf("full window: %w", err)
+	}
+	return l.T(id, i18n.V{"Name": people[taken.Whose].Name}), nil
 }
 
 // pairOf is the pair of languages of a visit, for the sentence about interpreters.

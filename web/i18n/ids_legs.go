@@ -6,6 +6,7 @@ const (
 	BookingWhyCapacity       ID = "booking.why.capacity"
 	BookingWhyCapacityIntake ID = "booking.why.capacity_intake"
 	BookingWhyCapacityLate   ID = "booking.why.capacity_late"
+	LegsFullMove             ID = "legs.full.move"
 	LegsFullNone             ID = "legs.full.none"
 	LegsFullText             ID = "legs.full.text"
 	LegsFullTitle            ID = "legs.full.title"

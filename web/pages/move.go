@@ -17,6 +17,7 @@ type MovePage struct {
 	Form        Form
 	Refusal     *WhyRow // of the move that was tried
 	Taken       bool    // somebody else was faster
+	Full        string  // or the window takes no more: why; else ""
 	Nearest     []SlotRow
 	Zones       []Option // whose clock a typed time is on
 	Fold        []Option // which of two equal clock times
