@@ -15,6 +15,12 @@
 // [Service.Substitutes] says how a visit could take place, [Service.Substitute]
 // rebooks it so.
 //
+// Interpreters are asked in an order and until a deadline, for each leg of a relay apart:
+// a yes for one leg is kept while another is asked anew, and only when nobody is left for
+// a leg does the visit go another way, by [Service.AskInterpreters]. Three people of whom
+// no two share a language are interpreted from the language of one of them, or from one
+// that none of them speaks.
+//
 // [Service.Hold] keeps seats for minutes, [Service.Reschedule] gives a visit another
 // time and keeps the old one until the new is taken. A [Presence] is a series of
 // windows in which a specialist is there for a clinic; it seats nobody by itself.
