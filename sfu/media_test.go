@@ -64,7 +64,7 @@ func another(t *testing.T, cfg sfu.Config, in, out func([]byte) bool) (*sfu.Serv
 	done := make(chan error, 1)
 	go func() { done <- server.Run(ctx) }()
 	mux := http.NewServeMux()
-	mux.Handle("/rtc", signal.Handler(signal.Config{Server: server, Single: true}))
+	mux.Handle("/rtc", signal.Handler(signal.Config{Server: server}))
 	web := httptest.NewServer(mux)
 	t.Cleanup(func() {
 		cancel()

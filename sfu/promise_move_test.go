@@ -47,7 +47,7 @@ func (m *moved) engine(t *testing.T) (server *sfu.Server, answer http.Handler, e
 		}
 	}
 	t.Cleanup(end)
-	return server, signal.Handler(signal.Config{Server: server, Single: true}), end
+	return server, signal.Handler(signal.Config{Server: server}), end
 }
 
 // TestPromise12 moves a consult of three to a second engine: the first drains, those who

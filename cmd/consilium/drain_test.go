@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/livekit/protocol/auth"
+	lksdk "github.com/livekit/server-sdk-go/v2"
 )
 
 // joinStatus is what a client that asks to join a room is answered.
@@ -46,7 +47,7 @@ func TestRunningConsultsGoOnWhileTheServiceStops(t *testing.T) {
 	}
 	// Those who talk go on, and somebody who lost the page comes back to them.
 	a.hears(t, 25)
-	c := talk(t, url, "runs", "c")
+	c := talk(t, url, "runs", "c", lksdk.WithSinglePeerConnection())
 	c.hears(t, 25)
 	select {
 	case <-ended:

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"io"
 	"log/slog"
 	"net/http"
@@ -42,23 +43,34 @@ func TestServiceTellsItsRelayToWhoJoinsAndItsFiguresToTheOperator(t *testing.T) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, _, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(web.URL, "http")+"/rtc?access_token="+ticket.Token, nil)
+	inner, err := proto.Marshal(&livekit.JoinRequest{ConnectionSettings: &livekit.ConnectionSettings{AutoSubscribe: true}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, raw, err := conn.Read(t.Context())
+	request, err := proto.Marshal(&livekit.WrappedJoinRequest{JoinRequest: inner})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var first livekit.SignalResponse
-	if err := proto.Unmarshal(raw, &first); err != nil {
-		t.Fatal(err)
+	one := base64.RawURLEncoding.EncodeToString(request) // one connection for both directions
+	for _, path := range []string{"/rtc?", "/rtc/v1?join_request=" + one + "&"} {
+		conn, _, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(web.URL, "http")+path+"access_token="+ticket.Token, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, raw, err := conn.Read(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var first livekit.SignalResponse
+		if err := proto.Unmarshal(raw, &first); err != nil {
+			t.Fatal(err)
+		}
+		servers := first.GetJoin().GetIceServers()
+		if len(servers) != 1 || len(servers[0].Urls) != 1 || !strings.HasPrefix(servers[0].Urls[0], "turn:turn.example.org:") || servers[0].Username == "" || servers[0].Credential == "" {
+			t.Errorf("clients that come by %s are told %v", path, servers)
+		}
+		_ = conn.CloseNow()
 	}
-	servers := first.GetJoin().GetIceServers()
-	if len(servers) != 1 || len(servers[0].Urls) != 1 || !strings.HasPrefix(servers[0].Urls[0], "turn:turn.example.org:") || servers[0].Username == "" || servers[0].Credential == "" {
-		t.Errorf("clients are told %v", servers)
-	}
-	_ = conn.CloseNow()
 	res, err := http.Get(web.URL + "/healthz")
 	if err != nil {
 		t.Fatal(err)
@@ -73,7 +85,7 @@ func TestServiceTellsItsRelayToWhoJoinsAndItsFiguresToTheOperator(t *testing.T) 
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"consilium_sfu_joins_total 1\n", "consilium_turn_allocations 0\n", "consilium_database_up 1\n", `consilium_jobs{state="available"} `,
+		"consilium_sfu_joins_total 2\n", "consilium_turn_allocations 0\n", "consilium_database_up 1\n", `consilium_jobs{state="available"} `,
 		`consilium_pool_connections{state="limit"} `, `consilium_http_seconds_count{code="200",method="get"} 1` + "\n", "go_goroutines ",
 	} {
 		if !strings.Contains(string(all), want) {

@@ -248,7 +248,6 @@ func runMedia(ctx context.Context, e environment, args []string) error {
 	port := f.Uint("udp-port", 7882, "UDP port of all media; 0 lets the system choose")
 	key := f.String("key", "", "API key")
 	pass := f.String("secret", "", "API secret, 32 characters or more")
-	single := f.Bool("single", false, "also serve clients with one peer connection (/rtc/v1)")
 	if rest, err := parse(e, f, args); err != nil || len(rest) > 0 {
 		return errors.Join(err, errUsage)
 	}
@@ -301,7 +300,7 @@ func runMedia(ctx context.Context, e environment, args []string) error {
 		return fmt.Errorf("media: %w", err)
 	}
 	mux := http.NewServeMux()
-	rtc := sfusignal.Handler(sfusignal.Config{Server: engine, Single: *single})
+	rtc := sfusignal.Handler(sfusignal.Config{Server: engine})
 	mux.Handle("/rtc", rtc)
 	mux.Handle("/rtc/", rtc)
 	mux.Handle("/twirp/", roomservice.Handler(engine))

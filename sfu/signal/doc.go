@@ -6,7 +6,7 @@
 //	mux.Handle("/rtc/", h)
 //
 // /rtc/v1, or /rtc with a join_request, is the form with one peer connection: the client
-// offers, with its request already, and receives on the same connection. Without
-// Config.Single, and for later forms, the answer is 404 with CORS headers, which makes
-// clients fall back to an older one.
+// offers, with its request already, and receives on the same connection.
+// To later forms the answer is 404 with CORS headers, which makes clients fall back to an
+// older one.
 package signal

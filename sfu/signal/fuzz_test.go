@@ -228,7 +228,7 @@ func FuzzRequest(f *testing.F) {
 // status is one that clients know.
 func FuzzJoin(f *testing.F) {
 	server, found := fuzzServer(f)
-	h := Handler(Config{Server: server, Single: true})
+	h := Handler(Config{Server: server})
 	good := fuzzToken(f, "a", &auth.VideoGrant{RoomJoin: true, Room: "room"})
 	parts := strings.Split(good, ".")
 	attributes := base64.StdEncoding.EncodeToString([]byte(`{"role":"x"}`))

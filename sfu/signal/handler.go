@@ -38,9 +38,6 @@ type Config struct {
 	// Origins are the hosts of pages that may open the socket, as patterns of
 	// path.Match; empty means any: the token, not the page, is what opens it.
 	Origins []string
-	// Single also serves clients with one peer connection for both directions. Without
-	// it they are answered 404, which makes them use two.
-	Single bool
 	// Log gets ids only; discarded if nil.
 	Log *slog.Logger
 }
@@ -64,7 +61,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	if r.Method != http.MethodGet || !h.Single && asksSingle(r.URL) {
+	if r.Method != http.MethodGet {
 		http.Error(w, "not found", http.StatusNotFound)
 		return
 	}

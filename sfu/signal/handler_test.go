@@ -53,7 +53,7 @@ func start(t *testing.T, cfg sfu.Config) (*sfu.Server, string) {
 	done := make(chan error, 1)
 	go func() { done <- server.Run(ctx) }()
 	mux := http.NewServeMux()
-	h := signal.Handler(signal.Config{Server: server, Single: true})
+	h := signal.Handler(signal.Config{Server: server})
 	mux.Handle("/rtc", h)
 	mux.Handle("/rtc/", h)
 	web := httptest.NewServer(mux)

@@ -5,7 +5,6 @@ import (
 	"compress/gzip"
 	"encoding/base64"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +15,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/consilium-health/consilium/sfu"
-	"github.com/consilium-health/consilium/sfu/signal"
 )
 
 func squeeze(t *testing.T, plain []byte) []byte {
@@ -135,25 +133,6 @@ func TestAJoinRequestIsReadInEveryForm(t *testing.T) {
 			if leave := unknown.GetLeave(); leave.GetAction() != livekit.LeaveRequest_RECONNECT {
 				t.Errorf("an unknown one is told %v", unknown)
 			}
-		}
-	}
-}
-
-// An engine that does not carry one peer connection says so in the way that clients
-// understand.
-func TestWithoutTheSettingOneConnectionIsNotFound(t *testing.T) {
-	server, _ := start(t, sfu.Config{AutoCreate: true})
-	web := httptest.NewServer(signal.Handler(signal.Config{Server: server}))
-	t.Cleanup(web.Close)
-	good := token(t, key, secret, time.Minute, &auth.VideoGrant{RoomJoin: true, Room: "room"})
-	for _, path := range []string{"/rtc/v1", "/rtc/v1/validate", "/rtc", "/rtc/validate"} {
-		res, err := http.Get(web.URL + path + "?access_token=" + good + "&join_request=" + packed(t, &livekit.JoinRequest{}, true))
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = res.Body.Close()
-		if res.StatusCode != http.StatusNotFound || res.Header.Get("Access-Control-Allow-Origin") != "*" {
-			t.Errorf("%s: got %d %v", path, res.StatusCode, res.Header)
 		}
 	}
 }

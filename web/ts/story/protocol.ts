@@ -55,7 +55,7 @@ class Bench {
 
   private static async start(): Promise<Engine> {
     const port = await freePort();
-    const engine = spawn(program, ["media", "--addr", `127.0.0.1:${port}`, "--udp-port", "0", "--key", key, "--secret", secret, "--single"],
+    const engine = spawn(program, ["media", "--addr", `127.0.0.1:${port}`, "--udp-port", "0", "--key", key, "--secret", secret],
       { stdio: ["ignore", "ignore", "inherit"], env: { PATH: process.env["PATH"], CONSILIUM_DRAIN: "1s" } });
     const until = Date.now() + limitMs;
     while (!(await fetch(`http://127.0.0.1:${port}/healthz`).then((r) => r.ok, () => false))) {
@@ -444,16 +444,13 @@ async function told(bench: Bench, name: string, first: boolean, second: boolean)
     await sees(alice, "reconnected");
     await flows(bob, "alice");
   });
-  // With one connection a browser that moves does not always publish its camera again.
-  if (!first) {
-    await bench.step("move: when the engine is stopped for another, the call goes on there", async () => {
-      await listen(bob);
-      await bench.move();
-      await sees(bob, "reconnected", "subscribed alice microphone", "subscribed alice camera");
-      await flows(bob, "alice");
-      console.log(`      ${await bob.evaluate(() => Math.round((window as unknown as Held).silent ?? 0))} ms without a packet of sound`);
-    });
-  }
+  await bench.step("move: when the engine is stopped for another, the call goes on there", async () => {
+    await listen(bob);
+    await bench.move();
+    await sees(bob, "reconnected", "subscribed alice microphone", "subscribed alice camera");
+    await flows(bob, "alice");
+    console.log(`      ${await bob.evaluate(() => Math.round((window as unknown as Held).silent ?? 0))} ms without a packet of sound`);
+  });
   await bench.step("removal: the client is told why", async () => {
     await bench.service("RemoveParticipant", { identity: "alice" });
     await sees(alice, "disconnected 4");
@@ -507,4 +504,7 @@ async function sealed(bench: Bench, first: boolean, second: boolean): Promise<vo
     const seen = await errors(gus);
     if (seen.length > 0) throw new Error(`gus saw ${seen.join("; ")}`);
   });
+  // Who moves takes the camera anew, and this browser has one for all its pages: when several take it at once, some
+  // have a live track without a single frame. A page that stays would move along with the next two.
+  for (const page of [fay, gus, hal]) await page.context().close();
 }

@@ -181,7 +181,9 @@ export class Media {
     return {
       adaptiveStream: key === "main", dynacast: true, stopLocalTrackOnUnpublish: true, disconnectOnPageLeave: true,
       webAudioMix: !volumeWorks(),
-      // Two peer connections: the path that both engines carry; asking for one first would only cost a refused dial.
+      // Two peer connections, although both engines also carry one: so the engine can restart by itself the way on which
+      // it sends when nothing arrives, and offer who begins to speak. With one the client has to, and fails to when an
+      // answer comes while it resumes.
       singlePeerConnection: false,
       ...(this.devices.output ? { audioOutput: { deviceId: this.devices.output } } : {}),
     };
