@@ -202,6 +202,9 @@ func (a *app) openServices(ctx context.Context) (err error) {
 	if err := a.checkClock(ctx); err != nil {
 		return err
 	}
+	if err := a.cfg.shareClock(); err != nil {
+		return err
+	}
 	if a.identity, err = identity.New(identity.Config{
 		DB: a.db, RPID: a.cfg.rpID(), RPName: "Consilium", Origins: []string{a.cfg.Origin}, Demo: a.cfg.demo,
 	}); err != nil {

@@ -2,7 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/consilium-health/consilium/credentialing/audit"
@@ -28,6 +32,38 @@ func (c *config) now() time.Time { return time.Now().Add(c.ahead) }
 
 // real is when this machine's clock shows what the service's shows at t.
 func (c *config) real(t time.Time) time.Time { return t.Add(-c.ahead) }
+
+// clockFile says in the data folder how far the clock of the service is ahead.
+func (c *config) clockFile() string { return filepath.Join(c.Data, "clock") }
+
+// shareClock tells the commands that run beside the service what its clock shows.
+func (c *config) shareClock() error {
+	if c.ahead == 0 {
+		if err := os.Remove(c.clockFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("clock: %w", err)
+		}
+		return nil
+	}
+	if err := os.WriteFile(c.clockFile(), []byte(c.ahead.String()), 0o600); err != nil {
+		return fmt.Errorf("clock: %w", err)
+	}
+	return nil
+}
+
+// besideClock makes the clock of a command that of the service it runs beside.
+func (c *config) besideClock() error {
+	text, err := os.ReadFile(c.clockFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		c.ahead, err = time.ParseDuration(string(text))
+	}
+	if err != nil {
+		return fmt.Errorf("clock: %w", err)
+	}
+	return nil
+}
 
 // checkClock refuses to go back behind what the data has seen: a log whose instants
 // run backward proves nothing.

@@ -29,6 +29,19 @@ func TestDemonstrationPlaysAtAnotherTime(t *testing.T) {
 			if count > 0 {
 				t.Errorf("%d records are of another time than %s", count, instant)
 			}
+			// What a command writes beside it, such as an answer by mail, is of that time too.
+			beside, err := load(false, env("CONSILIUM_ADDR", "localhost:0", "CONSILIUM_ORIGIN", "http://localhost:8080", "CONSILIUM_DATA", dir))
+			if err != nil {
+				t.Fatal(err)
+			}
+			db, done, err := openRunning(context.Background(), beside)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := db.Now(); got.Before(at.Add(-time.Second)) || got.After(at.Add(time.Hour)) {
+				t.Errorf("a command beside it reads %s, the service %s", got, a.db.Now())
+			}
+			done()
 			a.close()
 
 			// The same data an hour earlier would make a log that runs backward.

@@ -158,5 +158,9 @@ func openRunning(ctx context.Context, c config) (db *audit.DB, done func(), err 
 	if err != nil {
 		return nil, nil, fmt.Errorf("database: %w", err)
 	}
-	return audit.New(audit.Config{Pool: pool}), pool.Close, nil
+	if err := c.besideClock(); err != nil {
+		pool.Close()
+		return nil, nil, err
+	}
+	return audit.New(audit.Config{Pool: pool, Clock: c.now}), pool.Close, nil
 }
