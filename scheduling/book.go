@@ -2,6 +2,7 @@ package scheduling
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -316,7 +317,9 @@ func (s *Service) taken(ctx context.Context, actor identity.Actor, req BookReque
 	}
 	away := func(x Slot) time.Duration { return x.Start.Sub(start).Abs() }
 	near := answer.Slots
-	slices.SortStableFunc(near, func(x, y Slot) int { return int(away(x)/time.Second) - int(away(y)/time.Second) })
+	slices.SortStableFunc(near, func(x, y Slot) int {
+		return cmp.Or(len(x.Unmet)-len(y.Unmet), cmp.Compare(away(x), away(y)))
+	})
 	return slotTaken(near[:min(3, len(near))], cause)
 }
 

@@ -266,7 +266,7 @@ func (p *plan) lack() string {
 	}
 	direct := 0
 	for _, one := range p.helpers {
-		if one.interprets(p.pair[0], p.pair[1]) {
+		if one.Barred == 0 && one.interprets(p.pair[0], p.pair[1]) {
 			direct++
 		}
 	}

@@ -31,7 +31,7 @@ var (
 
 // SlotTaken is ErrSlotTaken with what is free instead.
 type SlotTaken struct {
-	Nearest []Slot // at most three, nearest to the start asked for first
+	Nearest []Slot // at most three, what the patient wished and nearest to the start asked for first
 	// Full says, when nobody sits elsewhere but the window of Whose program takes no more,
 	// why not: a code such as "program:full"; else "".
 	Full  string
@@ -68,6 +68,8 @@ type Refusal struct {
 	// at which permission ends; zero if no date helps.
 	Until time.Time
 	Rest  *RestFault // of rest: the rule and what it would come to
+	Need  Need       // of needs: which wish of the patient
+	Wish  *TimeWish  // of NeedTimes: the time that it meets, if it is known
 }
 
 func (e *Refusal) Error() string { return "scheduling: refused by " + string(e.Limit) }

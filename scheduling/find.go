@@ -74,7 +74,10 @@ func (p *plan) answer(grid time.Duration, limit int) (SearchAnswer, error) {
 	}
 	for _, r := range p.reasons(s.limits()) {
 		switch r.Limit {
-		case LimitLicense, LimitNotice, LimitHorizon, LimitInterpreter, LimitRest, LimitCapacity:
+		case LimitLicense, LimitNotice, LimitHorizon, LimitInterpreter, LimitRest, LimitCapacity, LimitNeeds:
+			if r.Need == NeedTimes {
+				continue // they are kept free, whatever else there is
+			}
 			out.Cuts = append(out.Cuts, r)
 		}
 	}
@@ -123,7 +126,7 @@ func (p *plan) slots(found []Found) ([]Slot, error) {
 		for _, c := range order {
 			add(c)
 		}
-		out[i] = Slot{Start: f.Start, Duration: p.duration}
+		out[i] = Slot{Start: f.Start, Duration: p.duration, Unmet: p.unmet(f)}
 		if p.interpreted {
 			out[i].Interpreted, out[i].Pivot = p.pair, f.Pivot
 			for _, chair := range p.crewOf(f) {
@@ -155,6 +158,14 @@ func (p *plan) reasons(limits []Limit) []Reason {
 		id := identity.PersonID(l.Party)
 		r := Reason{Limit: l.Kind, Person: id, Name: p.people[id].Name, Role: p.roles[id], Gained: l.Gained, First: l.First}
 		switch l.Kind {
+		case LimitNeeds:
+			r.Need = l.need()
+			if r.Need == NeedTimes && !l.Least.IsZero() {
+				r.First, r.Meets = l.Least, l.Meets
+				if t, ok := p.touched(p.patientZone(), l.Least); ok {
+					r.Wish = &t
+				}
+			}
 		case LimitLicense, LimitInterpreter, LimitNotice, LimitCapacity:
 			r.Refusal = p.refuse(l.Kind, id, p.from)
 		case LimitRest:

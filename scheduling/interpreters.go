@@ -78,17 +78,18 @@ func (s *Service) readInterpreters(ctx context.Context, tx *audit.Tx, p *plan, c
 		}
 		p.unqualified = append(p.unqualified, Unqualified{Person: free[i].ID, Name: free[i].Name, Reason: q.Reason, Until: q.Until})
 	}
+	welcome := slices.DeleteFunc(slices.Clone(free), func(c identity.Person) bool { return p.needs.bars(c, p.visit.patient) != 0 })
 	switch {
 	case p.apart != nil:
 		err = s.readThree(ctx, tx, p, free, may)
-	case len(may) == 0 || p.anyWay:
-		err = s.readRelays(ctx, tx, p, free, may)
+	case p.anyWay || !slices.ContainsFunc(welcome, func(c identity.Person) bool { return len(may[c.ID]) > 0 }):
+		err = s.readRelays(ctx, tx, p, welcome, may)
 	}
 	if err != nil {
 		return nil, err
 	}
 	free = slices.DeleteFunc(free, func(c identity.Person) bool { return len(may[c.ID]) == 0 })
-	ranked, avoided, err := s.ranked(ctx, tx, p.ref, free)
+	ranked, avoided, err := s.ranked(ctx, tx, p.ref, p.needs, p.visit.patient, free)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +101,11 @@ func (s *Service) readInterpreters(ctx context.Context, tx *audit.Tx, p *plan, c
 	})
 	for i, c := range ranked {
 		p.people[c.ID] = c
-		p.helpers = append(p.helpers, helper(c.ID, i, may[c.ID], p.now))
+		one := helper(c.ID, i, may[c.ID], p.now)
+		if one.Barred = p.needs.bars(c, p.visit.patient); one.Barred != 0 {
+			p.unqualified = append(p.unqualified, Unqualified{Person: c.ID, Name: c.Name, Reason: "interpreter:needs"})
+		}
+		p.helpers = append(p.helpers, one)
 		seated = append(seated, c.ID)
 	}
 	return seated, nil
@@ -204,10 +209,10 @@ func first(b bool) int {
 	return 1
 }
 
-// ranked puts interpreters in the order in which they are asked: who is preferred for
-// the case, who has worked in it, then who carried the hardest hours and the most work
+// ranked puts interpreters in the order in which they are asked: whom the patient wishes
+// for, if they are there, who is preferred for the case, who has worked in it, then who carried the hardest hours and the most work
 // of late comes last. Who is not to be asked for the case is left out.
-func (s *Service) ranked(ctx context.Context, tx *audit.Tx, ref CaseRef, people []identity.Person) (in, avoided []identity.Person, err error) {
+func (s *Service) ranked(ctx context.Context, tx *audit.Tx, ref CaseRef, needs Needs, present bool, people []identity.Person) (in, avoided []identity.Person, err error) {
 	if len(people) == 0 {
 		return nil, nil, nil
 	}
@@ -236,6 +241,7 @@ func (s *Service) ranked(ctx context.Context, tx *audit.Tx, ref CaseRef, people 
 	}
 	slices.SortFunc(in, func(a, b identity.Person) int {
 		return cmp.Or(
+			cmp.Compare(first(needs.likes(a, present)), first(needs.likes(b, present))),
 			cmp.Compare(first(wishes[a.ID].Wish == WishPrefer), first(wishes[b.ID].Wish == WishPrefer)),
 			cmp.Compare(first(worked[a.ID]), first(worked[b.ID])),
 			cmp.Compare(load[a.ID].balance, load[b.ID].balance),

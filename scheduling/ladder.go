@@ -188,7 +188,13 @@ func (s *Service) helpersFor(ctx context.Context, tx *audit.Tx, a Appointment, p
 			may, until[free[i].ID] = append(may, free[i]), q.Until
 		}
 	}
-	ranked, _, err := s.ranked(ctx, tx, a.Case, may)
+	needs, _, err := needsHistory(ctx, tx, a.Case, a.patient())
+	if err != nil {
+		return nil, err
+	}
+	present := visits[a.Kind].patient
+	may = slices.DeleteFunc(may, func(c identity.Person) bool { return needs.bars(c, present) != 0 })
+	ranked, _, err := s.ranked(ctx, tx, a.Case, needs, present, may)
 	if err != nil || len(ranked) == 0 {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package scheduling
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -114,7 +115,7 @@ func (s *Service) weigh(ctx context.Context, tx *audit.Tx, id AppointmentID) err
 }
 
 // fair adds to an answer what each person carried of late, and the starts that are
-// fairest: smallest highest balance first, then earliest. It takes no start away.
+// fairest: what the patient wished first, then smallest highest balance, then earliest. It takes no start away.
 func (p *plan) fair(ctx context.Context, tx *audit.Tx, out *SearchAnswer) error {
 	if len(out.Slots) == 0 {
 		return nil
@@ -146,7 +147,9 @@ func (p *plan) fair(ctx context.Context, tx *audit.Tx, out *SearchAnswer) error 
 			highest[i] = max(highest[i], notes[o.Person].Balance+hardness(o.Clock.Wall, slot.Duration, work[o.Person]))
 		}
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return highest[a] - highest[b] })
+	slices.SortStableFunc(order, func(a, b int) int {
+		return cmp.Or(len(out.Slots[a].Unmet)-len(out.Slots[b].Unmet), highest[a]-highest[b])
+	})
 	for _, i := range order[:min(fairest, len(order))] {
 		out.Fairest = append(out.Fairest, out.Slots[i])
 	}

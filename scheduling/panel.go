@@ -63,6 +63,7 @@ const (
 	TurnTaken     TurnAnswer = "taken"
 	TurnForbidden TurnAnswer = "not-permitted" // by the rules, within the next two weeks
 	TurnBusy      TurnAnswer = "no-time"       // for all of the next two weeks
+	TurnUnwanted  TurnAnswer = "unwanted"      // not whom the patient asked for
 	TurnGone      TurnAnswer = "gone"          // no longer there, or part of the case otherwise
 	TurnLater     TurnAnswer = "later"         // somebody before them took it
 )
@@ -255,6 +256,9 @@ func (s *Service) canTake(ctx context.Context, tx *audit.Tx, actor identity.Acto
 		return "", err
 	case len(permitted(p.spans[w.specialist])) == 0:
 		return TurnForbidden, nil
+	}
+	if !p.wanted() {
+		return TurnUnwanted, nil
 	}
 	answer, err := p.answer(defaultGrid, 1)
 	if err != nil {

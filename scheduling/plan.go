@@ -71,6 +71,9 @@ type plan struct {
 	finder      *Finder
 	files       *credentialing.Files // what is on file of the clinicians; nil if each is asked for
 	later       *pgx.Batch           // if set, determinations are kept when it is sent
+	needs       Needs                // of the patient
+	avoid       []Range              // the patient's musts and
+	rather      []Range              // wishes to be kept free
 }
 
 // look is the search of a query among the people of the plan.
@@ -179,6 +182,9 @@ func (s *Service) gather(ctx context.Context, tx *audit.Tx, p *plan, candidates 
 			return fmt.Errorf("%w: person %s", ErrNotFound, id)
 		}
 	}
+	if err := p.needed(p.patientZone()); err != nil {
+		return err
+	}
 	p.languages()
 	if seated, err = s.readInterpreters(ctx, tx, p, candidates, seated); err != nil {
 		return err
@@ -211,6 +217,9 @@ func (s *Service) gather(ctx context.Context, tx *audit.Tx, p *plan, candidates 
 	}
 	for _, id := range seated[:len(p.roles)] {
 		one := Party{ID: string(id)}
+		if p.roles[id] == RoleSpecialist && !p.wanted() {
+			one.Barred = BarGender
+		}
 		if p.roles[id].Clinician() {
 			one.Permitted = permitted(p.spans[id])
 		}
@@ -254,6 +263,7 @@ func (s *Service) readPeople(ctx context.Context, tx *audit.Tx, p *plan, seated 
 	}
 	queueTimes(&b, tx, seated, p.from, p.to, &known)
 	queueClinic(&b, tx, p.specialist, p.from, p.to, p.duration, &known)
+	queueNeeds(&b, tx, p.ref, p.facts.Patient, &p.needs)
 	if p.also != nil {
 		p.also(&b, tx)
 	}
@@ -335,11 +345,21 @@ func permitted(spans []credentialing.Span) []Range {
 
 // query looks for starts in [from, to), counted on the anchor's clock.
 func (p *plan) query(from, to time.Time, grid time.Duration) Query {
-	q := Query{From: from, To: to, Duration: p.duration, Grid: grid, GridZone: p.zones[p.anchor()], Now: p.now}
+	q := Query{From: from, To: to, Duration: p.duration, Grid: grid, GridZone: p.zones[p.anchor()], Now: p.now, Avoid: p.avoid}
 	if p.interpreted {
 		q.Interpret = &Interpretation{Between: p.pair, Pivots: p.pivots, Ways: p.ways, Team: p.team()}
 	}
 	return q
+}
+
+// patientZone is the clock where the patient will be.
+func (p *plan) patientZone() string {
+	for _, z := range []string{p.facts.PatientZone, p.people[p.facts.Patient].Zone} {
+		if _, err := LoadZone(z); err == nil {
+			return z
+		}
+	}
+	return "UTC"
 }
 
 // anchor is whose clock keeps its wall time: the patient at the site, else the local
@@ -366,7 +386,10 @@ func (p *plan) check(start time.Time) (crew []chair, err error) {
 
 // refusal names the weightiest limit of a search for one start that found none.
 func (p *plan) refusal(s *search) error {
-	for _, limit := range []int{limitLicense, limitNotice, limitHorizon, limitHours, limitRest} {
+	if s.kept != nil && s.kept.count() == 0 {
+		return p.refuse(LimitNeeds, "", s.q.From)
+	}
+	for _, limit := range []int{limitLicense, limitNeeds, limitNotice, limitHorizon, limitHours, limitRest} {
 		for _, o := range s.required {
 			if o.limits[limit].count() == 0 {
 				return p.refuse(personLimits[limit], identity.PersonID(o.party.ID), s.q.From)
@@ -387,6 +410,13 @@ func (p *plan) refusal(s *search) error {
 	if s.interpretedIfIdle() {
 		return ErrSlotTaken
 	}
+	for _, b := range []Bar{BarGender, BarPerson, BarGender | BarPerson} {
+		if s.unbarred(b).interpreted().count() > 0 {
+			r := p.refuse(LimitNeeds, "", s.q.From)
+			r.Need = Limit{Kind: LimitNeeds, Bar: b}.need()
+			return r
+		}
+	}
 	return p.refuse(LimitInterpreter, "", s.q.From)
 }
 
@@ -406,6 +436,13 @@ func (p *plan) refuse(limit LimitKind, person identity.PersonID, from time.Time)
 		r.Lead = p.fullLead(from)
 	case LimitNotice:
 		r.Until = p.now.Add(p.hours[person].MinNotice)
+	case LimitNeeds:
+		r.Need = NeedTimes
+		if person != "" {
+			r.Need = NeedClinician
+		} else if t, ok := p.touched(p.patientZone(), from); ok {
+			r.Wish = &t
+		}
 	case LimitInterpreter:
 		for _, u := range p.unqualified {
 			if !slices.Contains(r.Reasons, u.Reason) {

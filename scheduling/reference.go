@@ -13,6 +13,7 @@ func findByMerging(q Query, parties, interpreters []Party) ([]Found, error) {
 	if _, err := newGrid(q); err != nil {
 		return nil, err // the same refusals
 	}
+	interpreters = slices.DeleteFunc(slices.Clone(interpreters), func(p Party) bool { return p.Barred != 0 })
 	zone := q.GridZone
 	if zone == "" {
 		zone = "UTC"
@@ -44,7 +45,6 @@ func findByMerging(q Query, parties, interpreters []Party) ([]Found, error) {
 			}
 		}
 	}
-	interpreters = slices.Clone(interpreters)
 	slices.SortFunc(interpreters, func(a, b Party) int {
 		if a.ID < b.ID {
 			return -1
@@ -58,6 +58,11 @@ starts:
 		_, off := t.In(loc).Zone()
 		if t.Before(q.From) || floorMod(t.Unix()+int64(off), int64(q.Grid/time.Second)) != 0 {
 			continue
+		}
+		for _, a := range q.Avoid {
+			if a.Start.Before(a.End) && t.Before(a.End) && a.Start.Before(t.Add(q.Duration)) {
+				continue starts
+			}
 		}
 		f := Found{Start: t.UTC()}
 		for _, p := range parties {
@@ -138,7 +143,7 @@ func chooseInterpreters(in Interpretation, people []Party, can func(string) bool
 // freeSpans are the stretches of possible starts of one party, both ends inclusive.
 func freeSpans(q Query, p Party) ([]span, error) {
 	free, err := p.Hours.windows(q.From.Unix(), ceilUnix(q.To))
-	if err != nil {
+	if err != nil || p.Barred != 0 {
 		return nil, err
 	}
 	free = withPresence(free, p.Presence)

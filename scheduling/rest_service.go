@@ -66,7 +66,8 @@ type Overridden struct {
 }
 
 // Overridable tells whether staff may set a limit aside with a written reason: hours,
-// notice, horizon and rest. Seats, licenses, consents and exclusions never.
+// notice, horizon and rest. Seats, licenses, consents, exclusions and what the patient
+// asked for never.
 func (l LimitKind) Overridable() bool {
 	switch l {
 	case LimitHours, LimitNotice, LimitHorizon, LimitRest:

@@ -39,6 +39,7 @@ type Party struct {
 	Rest      *Rest       // nil is no limit
 	Pairs     [][2]string // interpreters: language pairs, in either direction
 	Rank      int         // interpreters: the lower are taken first; of equals, the lower id
+	Barred    Bar         // not to take part, because the patient asked for it; 0 is nothing
 }
 
 // LicenseSpan is [00:00 of From, 00:00 of the day after Through) in Zone, the zone
@@ -65,6 +66,8 @@ type Query struct {
 	Now       time.Time
 	AnyOf     []Pool
 	Interpret *Interpretation
+	// Avoid are the times that the patient asked to be kept free: no slot meets one.
+	Avoid []Range
 }
 
 // Found is a start at which everybody can meet.
@@ -94,6 +97,7 @@ type search struct {
 	required     []*person // those of no pool
 	pools        []pool
 	interpreters []*person // sorted by rank and id
+	kept         mask      // starts that meet no time to be kept free; nil is all
 }
 
 type pool struct {
@@ -118,6 +122,7 @@ const (
 	limitLicense
 	limitRest
 	limitCapacity
+	limitNeeds // the person is barred
 	limitCount
 )
 
@@ -208,6 +213,10 @@ func newSearchWith(q Query, parties, interpreters []Party, hours func(g *grid, p
 			return cmp.Or(cmp.Compare(a.party.Rank, b.party.Rank), strings.Compare(a.party.ID, b.party.ID))
 		})
 	}
+	if len(q.Avoid) > 0 {
+		s.kept = g.all()
+		g.seat(s.kept, q.Avoid, int64(q.Duration/time.Second)-1, -1) // both ends stay allowed
+	}
 	return s, nil
 }
 
@@ -268,6 +277,10 @@ func (g *grid) person(o *person, q Query, p *Party, hours func(g *grid, p *Party
 			return fmt.Errorf("rest of %s: %w", p.ID, err)
 		}
 		o.limits[limitRest] = rested
+	}
+	o.limits[limitNeeds] = g.every()
+	if p.Barred != 0 {
+		o.limits[limitNeeds] = g.none()
 	}
 	o.free = g.none()
 	copy(o.free, o.limits[0])
@@ -331,7 +344,8 @@ func (s *search) common() mask {
 	return m
 }
 
-// people is the mask of the required and the pools, without interpreters.
+// people is the mask of the required, the pools and the times kept free, without
+// interpreters.
 func (s *search) people() mask {
 	m := s.grid.all()
 	for _, p := range s.required {
@@ -343,6 +357,9 @@ func (s *search) people() mask {
 			any.or(c.free)
 		}
 		m.and(any)
+	}
+	if s.kept != nil {
+		m.and(s.kept)
 	}
 	return m
 }

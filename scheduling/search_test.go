@@ -92,6 +92,9 @@ func drawParty(t *rapid.T, id string, day Date) Party {
 	if rapid.IntRange(0, 3).Draw(t, "permitted") == 0 {
 		p.Permitted = []Range{drawRange(t, base), drawRange(t, base), {base.AddDate(0, 0, 3), base.AddDate(0, 0, 6)}}
 	}
+	if rapid.IntRange(0, 7).Draw(t, "barred") == 0 {
+		p.Barred = Bar(rapid.IntRange(1, 3).Draw(t, "bar"))
+	}
 	if rapid.IntRange(0, 3).Draw(t, "horizon") == 0 {
 		d := minutes(int64(rapid.IntRange(0, 12000).Draw(t, "ahead")))
 		p.MaxAhead = &d
@@ -122,6 +125,9 @@ func drawProblem(t *rapid.T) problem {
 		Now: day.utc().Add(-minutes(int64(rapid.IntRange(-2000, 2000).Draw(t, "now")))),
 	}
 	p.q.To = p.q.From.Add(minutes(int64(rapid.IntRange(0, 9*1440).Draw(t, "length"))))
+	for range rapid.IntRange(0, 3).Draw(t, "kept free") {
+		p.q.Avoid = append(p.q.Avoid, drawRange(t, p.q.From))
+	}
 	for i := range rapid.IntRange(1, 4).Draw(t, "parties") {
 		p.parties = append(p.parties, drawParty(t, fmt.Sprintf("p%d", i), day))
 	}
@@ -211,7 +217,16 @@ func TestWhyNotNamesALimitThatBinds(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, l := range s.limits() {
-			q, parties := p.q, slices.Clone(p.parties)
+			q, parties, interpreters := p.q, slices.Clone(p.parties), slices.Clone(p.interpreters)
+			switch {
+			case l.Kind != LimitNeeds || l.Party != "":
+			case l.Bar == 0:
+				q.Avoid = nil
+			default:
+				for i := range interpreters {
+					interpreters[i].Barred &^= l.Bar
+				}
+			}
 			if l.Kind == LimitInterpreter {
 				q.Interpret = nil
 			}
@@ -230,9 +245,11 @@ func TestWhyNotNamesALimitThatBinds(t *testing.T) {
 					parties[i].MaxAhead = nil
 				case LimitLicense:
 					parties[i].Licence, parties[i].Permitted = nil, nil
+				case LimitNeeds:
+					parties[i].Barred = 0
 				}
 			}
-			found, err := Find(q, parties, p.interpreters)
+			found, err := Find(q, parties, interpreters)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -52,6 +52,7 @@ type Slot struct {
 	Parties     []SlotParty
 	Interpreted [2]string // zero without interpreter
 	Pivot       string    // of a relay; "" is direct
+	Unmet       []Need    // what the patient wished otherwise
 }
 
 // End is the instant at which the slot ends.
@@ -171,9 +172,12 @@ type Reason struct {
 	Person  identity.PersonID
 	Name    string
 	Role    Role
-	Gained  int       // starts there would be without it
-	First   time.Time // the first of them
-	Refusal *Refusal  // of a license: reasons and until when it was permitted
+	Gained  int           // starts there would be without it
+	First   time.Time     // the first of them
+	Refusal *Refusal      // of a license: reasons and until when it was permitted
+	Need    Need          // of needs: which wish of the patient
+	Wish    *TimeWish     // of NeedTimes: the one that First meets, and
+	Meets   time.Duration // for how long
 }
 
 // Unqualified is an interpreter who is not offered.

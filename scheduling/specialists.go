@@ -22,6 +22,9 @@ type Option struct {
 	Assigned bool   // to the case
 	// Permitted tells whether the visit is permitted at some time of the next days.
 	Permitted bool
+	// Wanted tells whether they are whom the patient asked for; who is not, though the
+	// patient said they must be, is not Permitted either, without a Refusal.
+	Wanted bool
 	// Refusal says why not, or, if permitted, from when on no longer.
 	Refusal *Refusal
 }
@@ -51,6 +54,10 @@ func (s *Service) Specialists(ctx context.Context, actor identity.Actor, ref Cas
 		if err := audit.Enter(ctx, tx, audit.Scope{Organization: string(facts.Organization), Person: string(actor.Person)}); err != nil {
 			return err
 		}
+		needs, _, err := needsHistory(ctx, tx, ref, facts.Patient)
+		if err != nil {
+			return err
+		}
 		from := tx.Now()
 		for _, one := range everybody {
 			if one.Disabled || one.ID == facts.LocalPhysician || one.ID == facts.Patient ||
@@ -62,6 +69,11 @@ func (s *Service) Specialists(ctx context.Context, actor identity.Actor, ref Cas
 				return err
 			}
 			o.Assigned = one.ID == facts.Assigned
+			w := needs.Clinician
+			o.Wanted = !visits[kind].patient || w.Gender == "" || one.Gender == w.Gender
+			if !o.Wanted && w.Must {
+				o.Permitted, o.Refusal = false, nil
+			}
 			out = append(out, o)
 		}
 		return nil
@@ -73,10 +85,12 @@ func (s *Service) Specialists(ctx context.Context, actor identity.Actor, ref Cas
 		switch {
 		case o.Assigned:
 			return 0
-		case o.Permitted:
+		case o.Permitted && o.Wanted:
 			return 1
+		case o.Permitted:
+			return 2
 		}
-		return 2
+		return 3
 	}
 	slices.SortStableFunc(out, func(a, b Option) int {
 		if d := rank(a) - rank(b); d != 0 {

@@ -19,31 +19,46 @@ const (
 	LimitInterpreter LimitKind = "interpreter"
 	LimitCapacity    LimitKind = "capacity" // windows of a program take no more
 	LimitRange       LimitKind = "range"    // the range asked for is shorter than the visit
+	LimitNeeds       LimitKind = "needs"    // what the patient asked for
 )
 
 var personLimits = [limitCount]LimitKind{
 	limitHours: LimitHours, limitBusy: LimitBusy, limitNotice: LimitNotice, limitHorizon: LimitHorizon, limitLicense: LimitLicense,
-	limitRest: LimitRest, limitCapacity: LimitCapacity,
+	limitRest: LimitRest, limitCapacity: LimitCapacity, limitNeeds: LimitNeeds,
 }
 
 // Limit is one cause why starts are missing.
 type Limit struct {
 	Kind  LimitKind
-	Party string // id of whose limit it is; "" for interpreter and range
+	Party string // id of whose limit it is; "" for interpreter, range and needs that are of no one party
+	// Of needs: which of the patient's wishes bars the party, or the interpreters; 0 are
+	// times to be kept free.
+	Bar Bar
 	// Gained starts would be offered without this limit (for one of several in
 	// WhyNot: without all of them).
 	Gained int
 	First  time.Time // the first of them; zero if none
-	// Of rest: the start among them that breaks the rules least, and what it breaks.
+	// Of rest: the start among them that breaks the rules least, and what it breaks. Of
+	// times to be kept free: the start that meets them least, and for how long.
 	Least time.Time
 	Rest  *RestFault
+	Meets time.Duration
 }
 
-// lifted is one limit that can be dropped: of a person, or the interpreters (nil).
+// lifted is one limit that can be dropped: of a person, or, if that is nil, of the group
+// named by limit.
 type lifted struct {
 	person *person
 	limit  int
+	bar    Bar // of groupBarred
 }
+
+// The limits that are of no one person.
+const (
+	groupInterpreters = iota
+	groupKept         // the times to be kept free
+	groupBarred       // interpreters whom one wish of the patient bars
+)
 
 // limits lists the limits each of which alone keeps starts away, the one that
 // keeps most first. Parties in pools are left out.
@@ -58,6 +73,16 @@ func (s *search) limits() []Limit {
 		}
 	}
 	slices.SortStableFunc(out, func(a, b Limit) int { return b.Gained - a.Gained })
+	// Who is there but barred is a nearer cause than interpreters as such.
+	near := func(l Limit) bool { return l.Kind == LimitNeeds && l.Party == "" && l.Bar != 0 }
+	if i := slices.IndexFunc(out, func(l Limit) bool { return l.Kind == LimitInterpreter }); i >= 0 && slices.ContainsFunc(out[i:], near) {
+		far := out[i]
+		out = slices.Delete(out, i, i+1)
+		for i < len(out) && slices.ContainsFunc(out[i:], near) {
+			i++
+		}
+		out = slices.Insert(out, i, far)
+	}
 	return out
 }
 
@@ -74,7 +99,39 @@ func (s *search) whyNot() []Limit {
 		return single[max(i, 0):][:1]
 	}
 	all := s.liftable()
-	var best []Limit
+	// Interpreters as such are named when lifting what bars them does not help.
+	near := slices.DeleteFunc(slices.Clone(all), func(l lifted) bool { return l == lifted{} })
+	if best := s.pair(near); best != nil && len(near) < len(all) && slices.ContainsFunc(near, func(l lifted) bool { return l.person == nil && l.limit == groupBarred }) {
+		return best
+	}
+	if best := s.pair(all); best != nil {
+		return best
+	}
+	var alone []Limit
+	for _, l := range all {
+		var m mask
+		switch {
+		case l.person != nil:
+			m = l.person.limits[l.limit]
+		case l.limit == groupKept:
+			m = s.kept
+		case l.limit == groupBarred:
+			continue
+		default:
+			m = s.interpreted()
+		}
+		if m.count() == 0 {
+			alone = append(alone, s.limit(l, nil, 0))
+		}
+	}
+	if alone != nil {
+		return alone
+	}
+	return s.together(all)
+}
+
+// pair is the two limits without which there are most starts; nil if no two suffice.
+func (s *search) pair(all []lifted) (best []Limit) {
 	most := 0
 	for i, a := range all {
 		for _, b := range all[i+1:] {
@@ -85,25 +142,7 @@ func (s *search) whyNot() []Limit {
 			}
 		}
 	}
-	if best != nil {
-		return best
-	}
-	var alone []Limit
-	for _, l := range all {
-		var m mask
-		if l.person == nil {
-			m = s.interpreted()
-		} else {
-			m = l.person.limits[l.limit]
-		}
-		if m.count() == 0 {
-			alone = append(alone, s.limit(l, nil, 0))
-		}
-	}
-	if alone != nil {
-		return alone
-	}
-	return s.together(all)
+	return best
 }
 
 // together shrinks the set of all limits to one of which every limit binds: put back
@@ -130,14 +169,23 @@ func (s *search) together(all []lifted) []Limit {
 
 func (s *search) limit(l lifted, gain mask, n int) Limit {
 	out := Limit{Kind: LimitInterpreter, Gained: n}
-	if l.person != nil {
+	switch {
+	case l.person != nil:
 		out.Kind, out.Party = personLimits[l.limit], l.person.party.ID
+		if l.limit == limitNeeds {
+			out.Bar = l.person.party.Barred
+		}
+	case l.limit != groupInterpreters:
+		out.Kind, out.Bar = LimitNeeds, l.bar
 	}
 	if n > 0 {
 		out.First = time.Unix(s.grid.at(gain.first()), 0).UTC()
 	}
 	if l.person != nil && l.limit == limitRest && n > 0 {
 		out.Least, out.Rest = s.leastTired(*l.person.party.Rest, gain)
+	}
+	if l.person == nil && l.limit == groupKept && n > 0 {
+		out.Least, out.Meets = s.leastMet(gain)
 	}
 	return out
 }
@@ -148,8 +196,16 @@ func (s *search) liftable() []lifted {
 	for _, p := range s.required {
 		for i, m := range p.limits {
 			if m.count() < s.grid.n {
-				out = append(out, lifted{p, i})
+				out = append(out, lifted{person: p, limit: i})
 			}
+		}
+	}
+	if s.kept != nil && s.kept.count() < s.grid.n {
+		out = append(out, lifted{limit: groupKept})
+	}
+	for _, b := range []Bar{BarGender, BarPerson} {
+		if slices.ContainsFunc(s.interpreters, func(o *person) bool { return o.party.Barred&b != 0 }) {
+			out = append(out, lifted{limit: groupBarred, bar: b})
 		}
 	}
 	if s.q.Interpret != nil {
@@ -161,18 +217,27 @@ func (s *search) liftable() []lifted {
 // with is the mask of common starts if the limits given did not exist.
 func (s *search) with(dropped ...lifted) mask {
 	m := s.grid.all()
-	interpreters := true
+	interpreters, kept, bars := true, s.kept != nil, Bar(0)
 	for _, l := range dropped {
-		if l.person == nil {
+		switch {
+		case l.person != nil:
+		case l.limit == groupKept:
+			kept = false
+		case l.limit == groupBarred:
+			bars |= l.bar
+		default:
 			interpreters = false
 		}
 	}
 	if interpreters {
-		m.and(s.interpreted())
+		m.and(s.unbarred(bars).interpreted())
+	}
+	if kept {
+		m.and(s.kept)
 	}
 	for _, p := range s.required {
 		for i, l := range p.limits {
-			if !slices.Contains(dropped, lifted{p, i}) {
+			if !slices.Contains(dropped, lifted{person: p, limit: i}) {
 				m.and(l)
 			}
 		}
@@ -206,6 +271,40 @@ func (s *search) leastTired(r Rest, gain mask) (at time.Time, least *RestFault) 
 		faults, err := r.faults(start, start.Add(s.q.Duration))
 		if err == nil && len(faults) > 0 && (least == nil || faults[0].short() < least.short()) {
 			at, least = start, &faults[0]
+		}
+	}
+	return at, least
+}
+
+// unbarred is the search with interpreters whom nothing but these wishes bars.
+func (s *search) unbarred(bars Bar) *search {
+	if bars == 0 {
+		return s
+	}
+	free := *s
+	free.interpreters = nil
+	for _, o := range s.interpreters {
+		if b := o.party.Barred; b != 0 && b&^bars == 0 {
+			one := *o
+			one.free = o.without(limitNeeds)
+			o = &one
+		}
+		free.interpreters = append(free.interpreters, o)
+	}
+	return &free
+}
+
+// leastMet is the first of the starts of a mask that meet the times to be kept free
+// least, and for how long; of the first thousand.
+func (s *search) leastMet(gain mask) (at time.Time, least time.Duration) {
+	n := 0
+	for i := range gain.bits() {
+		if n++; n > 1000 {
+			break
+		}
+		start := time.Unix(s.grid.at(i), 0).UTC()
+		if met := meets(s.q.Avoid, start, start.Add(s.q.Duration)); at.IsZero() || met < least {
+			at, least = start, met
 		}
 	}
 	return at, least

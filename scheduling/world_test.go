@@ -251,13 +251,13 @@ func (d *directory) People(ctx context.Context, ids ...identity.PersonID) (out m
 }
 
 func (d *directory) PeopleTx(ctx context.Context, tx *audit.Tx, ids ...identity.PersonID) (map[identity.PersonID]identity.Person, error) {
-	rows, err := tx.Query(ctx, `select id::text, name, language, languages, zone, email from person where id = any($1)`, strs(ids))
+	rows, err := tx.Query(ctx, `select id::text, name, language, languages, zone, email, gender from person where id = any($1)`, strs(ids))
 	if err != nil {
 		return nil, err
 	}
 	out := map[identity.PersonID]identity.Person{}
 	list, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (p identity.Person, err error) {
-		return p, r.Scan(&p.ID, &p.Name, &p.Language, &p.Languages, &p.Zone, &p.Email)
+		return p, r.Scan(&p.ID, &p.Name, &p.Language, &p.Languages, &p.Zone, &p.Email, &p.Gender)
 	})
 	for _, p := range list {
 		out[p.ID] = p

@@ -234,6 +234,13 @@ func (s *Server) showAppointment(w http.ResponseWriter, r *http.Request, status 
 		}
 	}
 	p.Who = scheduling.ReadsWho(v.actor, a)
+	switch {
+	case a.Case == "":
+	case arranges:
+		p.Needs = "/cases/" + string(a.Case) + "/needs"
+	case seated && (own.Role == scheduling.RolePatient || own.Role == scheduling.RoleSpecialist):
+		p.Needs = "/appointments/" + string(a.ID) + "/needs"
+	}
 	if p.Hold, err = s.holdCard(r.Context(), v, a); err != nil {
 		return err
 	}
@@ -300,6 +307,7 @@ var interpreterWhy = map[string]i18n.ID{
 	"interpreter:team":           i18n.SeekWhyTeam,
 	"interpreter:relay-leg":      i18n.SeekWhyRelayLeg,
 	"interpreter:avoid":          i18n.SeekWhyAvoid,
+	"interpreter:needs":          i18n.NeedsWhyNotAsked,
 
 	"interpreter:three-languages": i18n.LegsWhyThree,
 }

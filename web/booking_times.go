@@ -86,6 +86,9 @@ func (s *Server) showTimes(w http.ResponseWriter, r *http.Request, status int, s
 		if o.Home == "" {
 			text = o.Name
 		}
+		if !o.Wanted {
+			text += " (" + v.l.T(i18n.NeedsNotWanted) + ")"
+		}
 		if o.Assigned {
 			text += " (" + v.l.T(i18n.BookingTimesAssigned) + ")"
 		}
@@ -107,6 +110,9 @@ func (s *Server) showTimes(w http.ResponseWriter, r *http.Request, status int, s
 	}
 	for _, n := range visitMinutes {
 		p.Durations = append(p.Durations, pages.Option{Value: strconv.Itoa(n), Text: v.l.N(i18n.BookingMinutes, n)})
+	}
+	if p.Needs, err = s.needsAt(r.Context(), v, ref); err != nil {
+		return err
 	}
 	if p.Panel, err = s.panelAsk(r.Context(), v, ref, c, &p); err != nil {
 		return err
@@ -155,9 +161,10 @@ func (s *Server) searchTimes(ctx context.Context, v *visit, ref scheduling.CaseR
 		dense[slot.Start.In(v.l.Zone()).Format(time.DateOnly)]++
 	}
 	shown := 0
+	soonest := soonestOf(answer.Slots)
 	for i, slot := range answer.Slots {
 		row := slotRow(v, slot)
-		if i == 0 {
+		if i == soonest {
 			p.Soonest = &row
 			continue
 		}
@@ -200,6 +207,11 @@ func (s *Server) searchTimes(ctx context.Context, v *visit, ref scheduling.CaseR
 	return s.zones(ctx, v, ref, c, p, answer)
 }
 
+// soonestOf is the first slot that is as the patient wishes, else the first.
+func soonestOf(list []scheduling.Slot) int {
+	return max(0, slices.IndexFunc(list, func(x scheduling.Slot) bool { return len(x.Unmet) == 0 }))
+}
+
 // timesFrom is the address of the same search from another day on.
 func (s *Server) timesFrom(p *pages.TimesPage, day string) string {
 	q := url.Values{"kind": {p.Choice.Value("kind")}, "specialist": {p.Choice.Value("specialist")}, "duration": {p.Choice.Value("duration")}, "from": {day}}
@@ -209,6 +221,9 @@ func (s *Server) timesFrom(p *pages.TimesPage, day string) string {
 // slotRow leaves out the reader, whose clock stands first already.
 func slotRow(v *visit, slot scheduling.Slot) pages.SlotRow {
 	row := pages.SlotRow{Start: slot.Start, End: slot.End(), Pivot: slot.Pivot}
+	for _, n := range slot.Unmet {
+		row.Unmet = append(row.Unmet, i18n.ID("needs.unmet."+string(n)))
+	}
 	for _, o := range slot.Parties {
 		if o.Person != v.actor.Person {
 			row.Others = append(row.Others, pages.ClockRow{Name: o.Name, Role: string(o.Role), Zone: o.Clock.Zone, Pair: o.Pair})
@@ -284,6 +299,13 @@ func (s *Server) whys(ctx context.Context, l *i18n.Localizer, list []scheduling.
 // why says one cause.
 func (s *Server) why(ctx context.Context, l *i18n.Localizer, w scheduling.Reason, pair [2]string) (pages.WhyRow, error) {
 	row := pages.WhyRow{ID: i18n.ID("booking.why." + string(w.Limit)), Vars: i18n.V{"Name": w.Name}, Gained: w.Gained, First: w.First, Name: w.Name}
+	if w.Limit == scheduling.LimitNeeds {
+		whyNeeds(l, &row, w.Need, w.Wish)
+		if w.Meets > 0 {
+			row.Why = append(row.Why, l.T(i18n.NeedsWhyMeets, i18n.V{"Time": lasting(l, w.Meets)}))
+		}
+		return row, nil
+	}
 	if w.Refusal == nil {
 		if w.Limit == scheduling.LimitRest { // by which rule is not known
 			row.ID, row.Vars = whyRest(l, w.Name, nil)
@@ -295,6 +317,8 @@ func (s *Server) why(ctx context.Context, l *i18n.Localizer, w scheduling.Reason
 
 func (s *Server) whyRefused(ctx context.Context, l *i18n.Localizer, row *pages.WhyRow, why scheduling.Refusal, pair [2]string) (err error) {
 	switch why.Limit {
+	case scheduling.LimitNeeds:
+		whyNeeds(l, row, why.Need, why.Wish)
 	case scheduling.LimitRest:
 		row.ID, row.Vars = whyRest(l, row.Name, why.Rest)
 	case scheduling.LimitLicense:

@@ -13,7 +13,7 @@ func fairTimes(v *visit, answer scheduling.SearchAnswer, p *pages.TimesPage) {
 			p.Fair = append(p.Fair, pages.FairRow{Name: n.Name, Hard: n.Hard, Visits: n.Visits})
 		}
 	}
-	if len(p.Fair) == 0 || len(answer.Fairest) == 0 || answer.Fairest[0].Start.Equal(answer.Slots[0].Start) {
+	if len(p.Fair) == 0 || len(answer.Fairest) == 0 || answer.Fairest[0].Start.Equal(answer.Slots[soonestOf(answer.Slots)].Start) {
 		return
 	}
 	row := slotRow(v, answer.Fairest[0])

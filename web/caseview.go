@@ -26,7 +26,7 @@ func (s *Server) showCase(w http.ResponseWriter, r *http.Request, status int, f 
 	}
 	p := pages.CasePage{Form: f, View: view, You: string(v.actor.Person), AskedBy: view.People[view.Responsible].Name,
 		Image: r.URL.Query().Get("image"), FileReasons: map[workspace.FileID]string{}, Next: nextStep(view),
-		Actionable: view.You.Own}
+		Actionable: view.You.Own, Needs: scheduling.Arranges(v.actor, view.Organization) || view.Specialist == v.actor.Person && view.Specialist != ""}
 	org, err := s.d.Identity.Organization(r.Context(), view.Organization)
 	if err != nil {
 		return fmt.Errorf("clinic of a case: %w", err)

@@ -21,8 +21,12 @@ func (s *Server) profilePage(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) showProfile(w http.ResponseWriter, r *http.Request, status int, f pages.Form) error {
 	v := visitOf(r)
-	p := pages.ProfilePage{Form: f, DemoKeys: s.d.Demo}
-	var err error
+	who, err := s.d.Identity.Person(r.Context(), v.actor.Person)
+	if err != nil {
+		return fmt.Errorf("profile: %w", err)
+	}
+	f.Prefill("gender", string(who.Gender))
+	p := pages.ProfilePage{Form: f, DemoKeys: s.d.Demo, Genders: genders(v.l)}
 	if p.Layout, err = s.layout(w, r, i18n.ProfileTitle); err != nil {
 		return err
 	}

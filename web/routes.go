@@ -31,6 +31,7 @@ func (s *Server) routes() []route {
 		s.slotRoutes(),
 		s.arrangeRoutes(),
 		s.waitingRoutes(),
+		s.needsRoutes(),
 		s.replyRoutes(),
 		s.panelRoutes(),
 		s.moveRoutes(),

@@ -143,7 +143,7 @@ func (s *seeder) people(ctx context.Context) error {
 		}
 		id, err := s.a.identity.AddPerson(ctx, identity.System("seed", org), identity.Person{
 			Name: p.Name, Title: p.Title, Language: p.Language, Languages: p.Languages, Zone: p.Zone,
-			Home: p.Home, Specialty: p.Specialty, Email: p.Key + "@example.org",
+			Home: p.Home, Specialty: p.Specialty, Email: p.Key + "@example.org", Gender: p.Gender,
 		}, grants...)
 		if err != nil {
 			return fmt.Errorf("person %s: %w", p.Key, err)

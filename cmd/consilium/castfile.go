@@ -61,6 +61,7 @@ type castPerson struct {
 	Zone         string            `json:"zone"`
 	Language     string            `json:"language"`  // of pages and mail
 	Languages    []string          `json:"languages"` // worked in, best first
+	Gender       identity.Gender   `json:"gender"`    // as stated: female, male or other; none is not stated
 	Hours        []scheduling.Rule `json:"hours"`     // when they work; none: none of their own
 	OnCall       bool              `json:"on_call"`   // all day, no notice, for the 7 days after each start
 }

@@ -39,7 +39,23 @@ type Person struct {
 	Home      string   // ISO 3166 code of the place where a clinician is established
 	Specialty string   // code: "cardiology"
 	Email     string
+	Gender    Gender // as stated by the person, for patients who ask; "" is not stated
 	Disabled  bool
+}
+
+// Gender is what a person stated of themselves.
+type Gender string
+
+// The genders a person may state; "" states none.
+const (
+	GenderFemale Gender = "female"
+	GenderMale   Gender = "male"
+	GenderOther  Gender = "other"
+)
+
+// Valid tells whether g is one of the constants or "".
+func (g Gender) Valid() bool {
+	return g == "" || g == GenderFemale || g == GenderMale || g == GenderOther
 }
 
 // LogValue keeps personal data out of logs.

@@ -305,6 +305,26 @@ func grantEvent(actor Actor, act string, id PersonID, g Grant) audit.Event {
 	return e
 }
 
+// SetGender states or takes back the actor's own gender, which patients may ask for. What
+// was stated is not written into the audit trail.
+func (s *Service) SetGender(ctx context.Context, actor Actor, g Gender) error {
+	if actor.Person == "" || actor.Guest() {
+		return ErrForbidden
+	}
+	if !g.Valid() {
+		return &Invalid{"gender"}
+	}
+	return s.db.Write(ctx, actor.Scope(), func(tx *audit.Tx) error {
+		if err := updateGender(ctx, tx, actor.Person, g); err != nil {
+			return fmt.Errorf("gender of %s: %w", actor.Person, err)
+		}
+		e := actor.Event("person.gender_stated")
+		e.Objects = map[string]string{"person": string(actor.Person)}
+		tx.Append(e)
+		return nil
+	})
+}
+
 // SetPreferences changes the actor's own language of pages and time zone.
 func (s *Service) SetPreferences(ctx context.Context, actor Actor, tag, zone string) error {
 	if actor.Person == "" {
@@ -390,6 +410,9 @@ func validPerson(p *Person) error {
 	var ok bool
 	if p.Language, ok = languageTag(p.Language); !ok {
 		return &Invalid{"language"}
+	}
+	if !p.Gender.Valid() {
+		return &Invalid{"gender"}
 	}
 	p.Languages = slices.Clone(p.Languages)
 	if len(p.Languages) == 0 {

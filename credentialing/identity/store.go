@@ -11,10 +11,10 @@ import (
 	"github.com/consilium-health/consilium/credentialing/audit"
 )
 
-const personColumns = `p.id::text, p.name, p.title, p.language, p.languages, p.zone, p.home, p.specialty, p.email, p.disabled_at is not null`
+const personColumns = `p.id::text, p.name, p.title, p.language, p.languages, p.zone, p.home, p.specialty, p.email, p.gender, p.disabled_at is not null`
 
 func scanPerson(row pgx.CollectableRow) (p Person, err error) {
-	err = row.Scan(&p.ID, &p.Name, &p.Title, &p.Language, &p.Languages, &p.Zone, &p.Home, &p.Specialty, &p.Email, &p.Disabled)
+	err = row.Scan(&p.ID, &p.Name, &p.Title, &p.Language, &p.Languages, &p.Zone, &p.Home, &p.Specialty, &p.Email, &p.Gender, &p.Disabled)
 	return p, err
 }
 
@@ -84,15 +84,20 @@ func peopleOf(ctx context.Context, tx *audit.Tx, org OrganizationID, r Role) ([]
 
 func insertPerson(ctx context.Context, tx *audit.Tx, p Person) error {
 	_, err := tx.Exec(ctx, `
-		insert into person (id, name, title, language, languages, zone, home, specialty, email, created_at)
-		values (@id, @name, @title, @language, @languages, @zone, @home, @specialty, @email, @now)`,
+		insert into person (id, name, title, language, languages, zone, home, specialty, email, gender, created_at)
+		values (@id, @name, @title, @language, @languages, @zone, @home, @specialty, @email, @gender, @now)`,
 		pgx.StrictNamedArgs{"id": string(p.ID), "name": p.Name, "title": p.Title, "language": p.Language, "languages": p.Languages,
-			"zone": p.Zone, "home": p.Home, "specialty": p.Specialty, "email": p.Email, "now": tx.Now()})
+			"zone": p.Zone, "home": p.Home, "specialty": p.Specialty, "email": p.Email, "gender": string(p.Gender), "now": tx.Now()})
 	return mapped(err)
 }
 
 func updatePreferences(ctx context.Context, tx *audit.Tx, id PersonID, tag, zone string) error {
 	done, err := tx.Exec(ctx, `update person set language = $2, zone = $3 where id = $1`, string(id), tag, zone)
+	return changed(done.RowsAffected(), err)
+}
+
+func updateGender(ctx context.Context, tx *audit.Tx, id PersonID, g Gender) error {
+	done, err := tx.Exec(ctx, `update person set gender = $2 where id = $1`, string(id), string(g))
 	return changed(done.RowsAffected(), err)
 }
 
@@ -229,7 +234,7 @@ func liveLogin(ctx context.Context, tx *audit.Tx, hash []byte) (l Login, p Perso
 		where l.token_hash = $1 and l.revoked_at is null and l.idle_until > $2 and l.absolute_until > $2
 		  and p.disabled_at is null`, hash, tx.Now()).QueryRow(func(row pgx.Row) error {
 		return row.Scan(append(loginFields(&l, &stepUp),
-			&p.ID, &p.Name, &p.Title, &p.Language, &p.Languages, &p.Zone, &p.Home, &p.Specialty, &p.Email, &p.Disabled)...)
+			&p.ID, &p.Name, &p.Title, &p.Language, &p.Languages, &p.Zone, &p.Home, &p.Specialty, &p.Email, &p.Gender, &p.Disabled)...)
 	})
 	b.Queue(`
 		select `+grantColumns+`

@@ -33,12 +33,13 @@ type TimesPage struct {
 	Taken       bool      // somebody else was faster
 	Full        string    // or the window takes no more: why; else ""
 	Nearest     []SlotRow
-	Override    string    // start that can be booked in spite of the refusal, with a reason; "" if not
-	Panel       *PanelAsk // nil if the clinic has no panel
-	Notice      i18n.ID   // what could not be done; "" for none
-	Held        []HeldRow // times of the same people that are held
-	Zones       []Option  // whose clock a typed time is on
-	Fold        []Option  // which of two equal clock times
+	Override    string     // start that can be booked in spite of the refusal, with a reason; "" if not
+	Needs       *NeedsCard // what the patient asked for
+	Panel       *PanelAsk  // nil if the clinic has no panel
+	Notice      i18n.ID    // what could not be done; "" for none
+	Held        []HeldRow  // times of the same people that are held
+	Zones       []Option   // whose clock a typed time is on
+	Fold        []Option   // which of two equal clock times
 	ZoneVersion string
 }
 
@@ -85,7 +86,8 @@ type SlotRow struct {
 	Start  time.Time
 	End    time.Time
 	Others []ClockRow
-	Pivot  string // language through which a relay goes; "" for none
+	Pivot  string    // language through which a relay goes; "" for none
+	Unmet  []i18n.ID // what the patient wished otherwise
 }
 
 // Crew are the interpreters found: those of a relay in the order of its legs.
@@ -145,6 +147,7 @@ type AppointmentRow struct {
 type AppointmentPage struct {
 	Layout
 	Gaps      []GapRow // times in which a relay was lost
+	Needs     string   // address of what the patient asked for; "" if the reader may not read it
 	ID        string
 	Start     time.Time
 	End       time.Time

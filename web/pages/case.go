@@ -65,6 +65,7 @@ type CasePage struct {
 	Lost         []HeldWhy // who may not do their part at the moment
 	Closed       []CaseReason
 	FileReasons  map[workspace.FileID]string
+	Needs        bool // the reader may read what the patient asks for
 	Actionable   bool
 }
 
