@@ -55,17 +55,53 @@ func ParseClosedDays(text string) ([]ClosedDay, error) {
 	return out, nil
 }
 
-// SetClosedDays replaces the closed days of the actor's organization. It is for
-// coordinators and credentialing officers, and for specialists of a house of their own.
-func (s *Service) SetClosedDays(ctx context.Context, actor identity.Actor, list []ClosedDay) error {
-	if actor.Guest() || actor.Organization == "" ||
-		!actor.Has(identity.RoleCoordinator) && !actor.Has(identity.RoleOfficer) && !actor.Has(identity.RoleSpecialist) {
-		return ErrForbidden
+// MayClose tells whether the actor keeps the closed days of their house: its coordinators
+// and, where it has none on file, its specialists.
+func (s *Service) MayClose(ctx context.Context, actor identity.Actor) (may bool, err error) {
+	err = s.db.Read(ctx, actor.Scope(), func(tx *audit.Tx) error {
+		may, err = s.mayClose(ctx, tx, actor)
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("who keeps closed days: %w", err)
 	}
+	return may, nil
+}
+
+func (s *Service) mayClose(ctx context.Context, tx *audit.Tx, actor identity.Actor) (bool, error) {
+	switch {
+	case actor.Guest() || actor.Organization == "":
+		return false, nil
+	case actor.Has(identity.RoleCoordinator):
+		return true, nil
+	case !actor.Has(identity.RoleSpecialist):
+		return false, nil
+	}
+	staff, ok := s.people.(Staff)
+	if !ok {
+		return true, nil
+	}
+	list, err := staff.PeopleOfTx(ctx, tx, actor.Organization, identity.RoleCoordinator)
+	if err != nil {
+		return false, fmt.Errorf("coordinators of a house: %w", err)
+	}
+	return len(list) == 0, nil
+}
+
+// SetClosedDays replaces the closed days of the actor's organization, for who keeps them:
+// see MayClose.
+func (s *Service) SetClosedDays(ctx context.Context, actor identity.Actor, list []ClosedDay) error {
 	if len(list) > mostClosedDays {
 		return fmt.Errorf("%w: too many closed days", ErrInvalidRequest)
 	}
 	err := s.write(ctx, actor.Scope(), func(tx *audit.Tx) error {
+		may, err := s.mayClose(ctx, tx, actor)
+		switch {
+		case err != nil:
+			return err
+		case !may:
+			return ErrForbidden
+		}
 		if err := saveClosedDays(ctx, tx, actor.Person, list); err != nil {
 			return err
 		}

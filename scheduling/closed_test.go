@@ -31,7 +31,7 @@ func TestClosedDaysAreTheHousesAndReadByAll(t *testing.T) {
 	if err := w.s.SetClosedDays(ctx, w.tremblay(), []ClosedDay{{Date: DateOf(2026, 12, 25), Name: "Noël"}}); err != nil {
 		t.Fatal(err)
 	}
-	for name, actor := range map[string]identity.Actor{"an interpreter": w.interpreter(w.layla), "a guest": {Person: w.salma, Seat: "x", Organization: w.clinic}} {
+	for name, actor := range map[string]identity.Actor{"an interpreter": w.interpreter(w.layla), "an officer": w.actor(w.peter, w.clinic, identity.RoleOfficer), "a physician": w.otieno(), "a guest": {Person: w.salma, Seat: "x", Organization: w.clinic}} {
 		if err := w.s.SetClosedDays(ctx, actor, nil); !errors.Is(err, ErrForbidden) {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/consilium-health/consilium/credentialing/audit"
 	"github.com/consilium-health/consilium/credentialing/identity"
@@ -29,11 +30,41 @@ const (
 
 // Panel is a group of specialists who take a clinic's requests in turn.
 type Panel struct {
-	ID      PanelID
-	Name    string
-	Members []identity.PersonID // sorted
-	Version int                 // 0 before it was first saved
+	ID        PanelID
+	Name      string                    // 1 to 100 characters, once in a clinic
+	Specialty string                    // code; "" takes requests of any
+	Members   []identity.PersonID       // in the order of the turn among equals
+	Shares    map[identity.PersonID]int // 1 to 10: of two, who has 2 gets twice as many as who has 1; missing is 1
+	Paused    map[identity.PersonID]bool
+	Version   int // 0 before it was first saved
 }
+
+// Share is how much of the requests a member gets, beside the others' shares.
+func (p Panel) Share(id identity.PersonID) int { return max(p.Shares[id], 1) }
+
+// PanelVersion is what a panel was from a change on.
+type PanelVersion struct {
+	Panel
+	By identity.PersonID
+	At time.Time
+}
+
+const mostShare = 10
+
+// PanelField is a field of a panel that cannot be as it is.
+type PanelField struct {
+	Field  string            // name, taken (the name of another panel), specialty, members, share or paused (all of them)
+	Person identity.PersonID // of specialty and share: which member
+}
+
+func (e *PanelField) Error() string { return "scheduling: panel: " + e.Field }
+
+// Is makes a *PanelField an ErrInvalidRequest.
+func (e *PanelField) Is(target error) bool { return target == ErrInvalidRequest }
+
+// ErrPanelSpecialty means that a panel takes requests of another specialty than the case
+// asks.
+var ErrPanelSpecialty = errors.New("scheduling: panel of another specialty")
 
 // Turn says which member got a request and why.
 type Turn struct {
@@ -47,11 +78,13 @@ type Turn struct {
 }
 
 // Considered is one member when a request was given: the order is by fewest requests
-// within ninety days, then by who had the last one longest ago, then by id.
+// within ninety days for their share, then by who had the last one longest ago, then by
+// their place in the panel.
 type Considered struct {
 	Person identity.PersonID `json:"person"`
-	Given  int               `json:"given"`         // requests within ninety days
-	Last   *time.Time        `json:"last,omitzero"` // the last one ever
+	Given  int               `json:"given"`           // requests within ninety days
+	Share  int               `json:"share,omitempty"` // 0 is 1
+	Last   *time.Time        `json:"last,omitzero"`   // the last one ever
 	Answer TurnAnswer        `json:"answer"`
 }
 
@@ -63,6 +96,7 @@ const (
 	TurnTaken     TurnAnswer = "taken"
 	TurnForbidden TurnAnswer = "not-permitted" // by the rules, within the next two weeks
 	TurnBusy      TurnAnswer = "no-time"       // for all of the next two weeks
+	TurnPaused    TurnAnswer = "paused"        // takes no requests for now
 	TurnUnwanted  TurnAnswer = "unwanted"      // not whom the patient asked for
 	TurnGone      TurnAnswer = "gone"          // no longer there, or part of the case otherwise
 	TurnLater     TurnAnswer = "later"         // somebody before them took it
@@ -74,19 +108,23 @@ func (s *Service) SavePanel(ctx context.Context, actor identity.Actor, p Panel) 
 	if actor.Organization == "" || !arranges(actor, actor.Organization) {
 		return p, ErrForbidden
 	}
-	p.Name = strings.TrimSpace(p.Name)
-	slices.Sort(p.Members)
-	p.Members = slices.Compact(p.Members)
-	if p.Name == "" || len(p.Name) > 100 || len(p.Members) == 0 || len(p.Members) > mostMembers || !known(p.Members...) || p.ID != "" && !known(p.ID) {
-		return p, fmt.Errorf("%w: panel", ErrInvalidRequest)
+	if p.ID != "" && !known(p.ID) {
+		return p, ErrNotFound
+	}
+	if err := p.check(); err != nil {
+		return p, err
 	}
 	specialists, err := s.people.PeopleWith(ctx, identity.RoleSpecialist, "")
 	if err != nil {
 		return p, fmt.Errorf("specialists on file: %w", err)
 	}
 	for _, id := range p.Members {
-		if !slices.ContainsFunc(specialists, func(o identity.Person) bool { return o.ID == id }) {
-			return p, fmt.Errorf("%w: %s is no specialist", ErrInvalidRequest, id)
+		i := slices.IndexFunc(specialists, func(o identity.Person) bool { return o.ID == id })
+		switch {
+		case i < 0:
+			return p, &PanelField{Field: "members", Person: id}
+		case p.Specialty != "" && specialists[i].Specialty != p.Specialty:
+			return p, &PanelField{Field: "specialty", Person: id}
 		}
 	}
 	err = s.write(ctx, actor.Scope(), func(tx *audit.Tx) error {
@@ -102,7 +140,7 @@ func (s *Service) SavePanel(ctx context.Context, actor identity.Actor, p Panel) 
 		}
 		e := actor.Event("panel.set")
 		e.Objects = map[string]string{"panel": string(p.ID)}
-		e.Detail = map[string]any{"members": len(p.Members), "version": p.Version + 1}
+		e.Detail = map[string]any{"members": len(p.Members), "paused": len(p.Paused), "version": p.Version + 1}
 		tx.Append(e)
 		return nil
 	})
@@ -111,6 +149,58 @@ func (s *Service) SavePanel(ctx context.Context, actor identity.Actor, p Panel) 
 	}
 	p.Version++
 	return p, nil
+}
+
+// check tells what cannot be, as a *PanelField, and brings p into its one form.
+func (p *Panel) check() error {
+	p.Name = strings.TrimSpace(p.Name)
+	if p.Name == "" || utf8.RuneCountInString(p.Name) > 100 || !utf8.ValidString(p.Name) || strings.ContainsRune(p.Name, 0) {
+		return &PanelField{Field: "name"}
+	}
+	if len(p.Specialty) > 60 {
+		return &PanelField{Field: "specialty"}
+	}
+	var members []identity.PersonID
+	shares, paused := map[identity.PersonID]int{}, map[identity.PersonID]bool{}
+	for _, id := range p.Members {
+		if slices.Contains(members, id) {
+			continue
+		}
+		members = append(members, id)
+		if n, ok := p.Shares[id]; ok && (n < 1 || n > mostShare) {
+			return &PanelField{Field: "share", Person: id}
+		}
+		if shares[id] = p.Share(id); p.Paused[id] {
+			paused[id] = true
+		}
+	}
+	if p.Members, p.Shares, p.Paused = members, shares, paused; len(members) == 0 || len(members) > mostMembers || !known(members...) {
+		return &PanelField{Field: "members"}
+	}
+	if len(paused) == len(members) {
+		return &PanelField{Field: "paused"}
+	}
+	return nil
+}
+
+// PanelHistory is what a panel of the actor's clinic was, the latest first, for those who
+// arrange there.
+func (s *Service) PanelHistory(ctx context.Context, actor identity.Actor, id PanelID) ([]PanelVersion, error) {
+	if !known(id) {
+		return nil, ErrNotFound
+	}
+	if actor.Organization == "" || !arranges(actor, actor.Organization) {
+		return nil, ErrForbidden
+	}
+	var list []PanelVersion
+	err := s.db.Read(ctx, actor.Scope(), func(tx *audit.Tx) (err error) {
+		list, err = panelVersions(ctx, tx, id)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("history of panel %s: %w", id, err)
+	}
+	return list, nil
 }
 
 // Panels lists the panels of the actor's clinic by name, for those who arrange there.
@@ -151,8 +241,8 @@ func (s *Service) TurnOf(ctx context.Context, actor identity.Actor, ref CaseRef)
 
 // GiveTurn gives a request of a case to the member of a panel whose turn it is, of
 // those who may take part and have a time within two weeks: who had fewest requests
-// within ninety days, of these who had none for the longest time, of these the lowest
-// id. One at a time for each panel. The same key gives once. ErrNoMember if nobody can.
+// within ninety days for their share, of these who had none for the longest time, of
+// these the first of the panel. Who pauses is passed over. One at a time for each panel. The same key gives once. ErrNoMember if nobody can.
 func (s *Service) GiveTurn(ctx context.Context, actor identity.Actor, panel PanelID, ref CaseRef, kind Kind, key string) (Turn, error) {
 	if !known(panel) || !known(ref) {
 		return Turn{}, ErrNotFound
@@ -183,6 +273,9 @@ func (s *Service) GiveTurn(ctx context.Context, actor identity.Actor, panel Pane
 		case len(list) == 0:
 			return ErrNotFound
 		}
+		if want := list[0].Specialty; want != "" && facts.Specialty != "" && want != facts.Specialty {
+			return ErrPanelSpecialty
+		}
 		if t, err = turnWhere(ctx, tx, `panel_id = $2 and key = $3`, string(panel), key); !errors.Is(err, ErrNotFound) {
 			if err == nil && t.Case != ref {
 				return ErrKeyReused
@@ -193,11 +286,15 @@ func (s *Service) GiveTurn(ctx context.Context, actor identity.Actor, panel Pane
 		if t.Considered, err = turns(ctx, tx, list[0], tx.Now().Add(-turnsCounted)); err != nil {
 			return err
 		}
-		slices.SortStableFunc(t.Considered, before)
+		slices.SortStableFunc(t.Considered, before(list[0]))
 		for i := range t.Considered {
 			c := &t.Considered[i]
 			if t.Person != "" {
 				c.Answer = TurnLater
+				continue
+			}
+			if list[0].Paused[c.Person] {
+				c.Answer = TurnPaused
 				continue
 			}
 			if c.Answer, err = s.canTake(ctx, tx, actor, planned{ref: ref, kind: kind, specialist: c.Person}, candidates); err != nil {
@@ -231,14 +328,21 @@ func (s *Service) GiveTurn(ctx context.Context, actor identity.Actor, panel Pane
 }
 
 // before is the order of the turn.
-func before(a, b Considered) int {
+func before(p Panel) func(a, b Considered) int {
+	return func(a, b Considered) int {
+		return cmp.Or(fewer(a, b), cmp.Compare(slices.Index(p.Members, a.Person), slices.Index(p.Members, b.Person)))
+	}
+}
+
+// fewer sorts who had fewest for their share, then who waits longest.
+func fewer(a, b Considered) int {
 	last := func(c Considered) int64 {
 		if c.Last == nil {
 			return -1 << 62
 		}
 		return c.Last.UnixMicro()
 	}
-	return cmp.Or(cmp.Compare(a.Given, b.Given), cmp.Compare(last(a), last(b)), cmp.Compare(a.Person, b.Person))
+	return cmp.Or(cmp.Compare(a.Given*max(b.Share, 1), b.Given*max(a.Share, 1)), cmp.Compare(last(a), last(b)))
 }
 
 // canTake tells whether a member may take part in a visit and has a time within two

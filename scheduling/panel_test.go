@@ -18,6 +18,7 @@ import (
 type panelists struct {
 	*directory
 	specialists []identity.PersonID
+	specialty   string
 }
 
 func (d *panelists) PeopleWith(ctx context.Context, role identity.Role, specialty string) ([]identity.Person, error) {
@@ -25,7 +26,11 @@ func (d *panelists) PeopleWith(ctx context.Context, role identity.Role, specialt
 		return d.directory.PeopleWith(ctx, role, specialty)
 	}
 	people, err := d.People(ctx, d.specialists...)
-	return slices.Collect(maps.Values(people)), err
+	out := slices.Collect(maps.Values(people))
+	for i := range out {
+		out[i].Specialty = d.specialty
+	}
+	return out, err
 }
 
 // panel is three specialists in Toronto who are there all morning.
@@ -142,5 +147,79 @@ func TestManyRequestsAtOnceAreSharedEvenly(t *testing.T) {
 	}
 	if n := w.count(`select count(*) from panel_turn`); n != 30 {
 		t.Errorf("%d turns, want 30", n)
+	}
+}
+
+// A share counts also when all come at once, a pause passes over, and what a panel was
+// stays.
+func TestRequestsAtOnceGoByShareAndPassOverWhoPauses(t *testing.T) {
+	w := newWorld(t)
+	p := w.panel()
+	slices.Reverse(p.Members)
+	twice, once, away := p.Members[0], p.Members[1], p.Members[2]
+	p.Shares, p.Paused, p.Specialty = map[identity.PersonID]int{twice: 2}, map[identity.PersonID]bool{away: true}, ""
+	p, err := w.s.SavePanel(ctx, w.otieno(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	got := make(chan Turn, 30)
+	for range cap(got) {
+		wg.Go(func() {
+			x, err := w.s.GiveTurn(ctx, w.otieno(), p.ID, w.ref, JointVideoVisit, uuid.NewString())
+			if err != nil {
+				t.Error(err)
+			}
+			got <- x
+		})
+	}
+	wg.Wait()
+	close(got)
+	count := map[identity.PersonID]int{}
+	for x := range got {
+		count[x.Person]++
+		for _, c := range x.Considered {
+			if c.Person == away && c.Answer != TurnPaused && c.Answer != TurnLater {
+				t.Errorf("who pauses: %s", c.Answer)
+			}
+		}
+	}
+	if count[twice] != 20 || count[once] != 10 || count[away] != 0 {
+		t.Errorf("shares %v of 30, want 20, 10 and none", count)
+	}
+	list, err := w.s.Panels(ctx, w.otieno())
+	if err != nil || len(list) != 1 || !slices.Equal(list[0].Members, p.Members) || list[0].Share(twice) != 2 || !list[0].Paused[away] {
+		t.Errorf("read back: %+v, %v", list, err)
+	}
+	history, err := w.s.PanelHistory(ctx, w.otieno(), p.ID)
+	if err != nil || len(history) != 2 || history[0].Share(twice) != 2 || history[1].Paused[away] || history[1].By != w.amina {
+		t.Errorf("history: %+v, %v", history, err)
+	}
+	if _, err := w.s.PanelHistory(ctx, w.aziz(), p.ID); !errors.Is(err, ErrForbidden) {
+		t.Errorf("an interpreter reads what a panel was: %v", err)
+	}
+	for field, change := range map[string]func(*Panel){
+		"share":     func(p *Panel) { p.Shares = map[identity.PersonID]int{once: 11} },
+		"paused":    func(p *Panel) { p.Paused = map[identity.PersonID]bool{twice: true, once: true, away: true} },
+		"specialty": func(p *Panel) { p.Specialty = "neurology" },
+		"name":      func(p *Panel) { p.Name = " " },
+		"members":   func(p *Panel) { p.Members = nil },
+	} {
+		bad := p
+		change(&bad)
+		_, err := w.s.SavePanel(ctx, w.otieno(), bad)
+		var why *PanelField
+		if !errors.As(err, &why) || why.Field != field {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+	d := w.s.people.(*panelists)
+	d.specialty = "neurology"
+	p.Specialty = "neurology"
+	if p, err = w.s.SavePanel(ctx, w.otieno(), p); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.s.GiveTurn(ctx, w.otieno(), p.ID, w.ref, JointVideoVisit, uuid.NewString()); !errors.Is(err, ErrPanelSpecialty) {
+		t.Errorf("a case of cardiology: %v", err)
 	}
 }

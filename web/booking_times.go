@@ -77,6 +77,10 @@ func (s *Server) showTimes(w http.ResponseWriter, r *http.Request, status int, s
 		}
 	}
 	c := readChoice(v.l, &p.Choice)
+	if sent.Value("from") != "" && c.from.IsZero() { // no date: the search of today stands below
+		p.Choice.Fail("from", i18n.SeekDay)
+		status = max(status, http.StatusUnprocessableEntity)
+	}
 	list, err := s.d.Scheduling.Specialists(r.Context(), v.actor, ref, c.kind)
 	if err != nil {
 		return fmt.Errorf("times page: %w", err)
@@ -149,7 +153,8 @@ func (s *Server) searchTimes(ctx context.Context, v *visit, ref scheduling.CaseR
 	req.To = req.From.Add(timesAhead)
 	answer, err := s.d.Scheduling.Search(ctx, v.actor, req)
 	if errors.Is(err, scheduling.ErrInvalidRequest) {
-		return nil // a day too far or a specialist who cannot be one: no times
+		p.Notice = i18n.ErrorInvalid // a specialist who cannot be one: no times
+		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("times page: %w", err)

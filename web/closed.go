@@ -18,7 +18,7 @@ import (
 
 // closedRoutes are the addresses of the holidays of the reader's house.
 func (s *Server) closedRoutes() []route {
-	who := holding(identity.RoleCoordinator, identity.RoleOfficer, identity.RoleSpecialist)
+	who := holding(identity.RoleCoordinator, identity.RoleOfficer, identity.RoleSpecialist, identity.RoleLocalPhysician)
 	return []route{
 		{http.MethodGet, "/presence/holidays", who, s.closedPage},
 		{http.MethodPost, "/presence/holidays", who, s.saveClosed},
@@ -40,8 +40,19 @@ func (s *Server) closedPage(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) showClosed(w http.ResponseWriter, r *http.Request, status int, f pages.Form) error {
-	p := pages.ClosedPage{Form: f}
-	var err error
+	may, err := s.d.Scheduling.MayClose(r.Context(), actorOf(r))
+	if err != nil {
+		return fmt.Errorf("holidays page: %w", err)
+	}
+	p := pages.ClosedPage{Form: f, Edit: may}
+	if !may {
+		for _, line := range strings.Split(f.Value("days"), "\n") {
+			day, name, _ := strings.Cut(line, " ")
+			if d, err := scheduling.ParseDate(day); err == nil {
+				p.Days = append(p.Days, pages.ClosedRow{Day: dayIn(localizer(r), d), Name: name})
+			}
+		}
+	}
 	if p.Layout, err = s.layout(w, r, i18n.ClosedTitle); err != nil {
 		return err
 	}
@@ -66,6 +77,12 @@ func (s *Server) saveClosed(w http.ResponseWriter, r *http.Request) error {
 		return fmt.Errorf("save holidays: %w", err)
 	}
 	return s.done(w, r, "/presence/holidays", pages.LevelOK, i18n.ClosedSaved)
+}
+
+// dayIn writes a date in the reader's language, the same on every clock.
+func dayIn(l *i18n.Localizer, d scheduling.Date) string {
+	y, m, day := d.Civil()
+	return l.Date(time.Date(y, m, day, 12, 0, 0, 0, l.Zone()))
 }
 
 // warnClosed marks the windows that fall on a holiday of the clinic or of a house of the

@@ -403,10 +403,10 @@ func needsTime(l *i18n.Localizer, t scheduling.TimeWish) pages.NeedTime {
 		out.When = l.T(i18n.NeedsWhen, i18n.V{"Days": days, "From": t.Start.String(), "To": t.End.String()})
 	}
 	if t.From != nil {
-		out.From = l.Date(dayOf(*t.From))
+		out.From = dayIn(l, *t.From)
 	}
 	if t.Until != nil {
-		out.To = l.Date(dayOf(*t.Until))
+		out.To = dayIn(l, *t.Until)
 	}
 	return out
 }

@@ -19,7 +19,7 @@ func TestRequestIsGivenToTheMemberWhoseTurnItIs(t *testing.T) {
 	if body := c.get("mwangi", c.times()).Body.String(); strings.Contains(body, `name="panel"`) {
 		t.Fatal("a panel is asked though there is none")
 	}
-	form := url.Values{"name": {"Cardiology"}}
+	form := url.Values{"name": {"Cardiology"}, "version": {"0"}}
 	if w := c.post("mwangi", "/panels", form); w.Code != 422 || !strings.Contains(w.Body.String(), "at least one member") {
 		t.Errorf("nobody in it: status %d", w.Code)
 	}
@@ -66,12 +66,53 @@ func TestRequestIsGivenToTheMemberWhoseTurnItIs(t *testing.T) {
 	if w := c.post("alharbi", "/cases/"+c.ref+"/panel", ask); w.Code != 404 {
 		t.Errorf("another clinic: status %d", w.Code)
 	}
+	// Changed: an order, a share, a pause; the history stays.
+	edit := "/panels/" + m[1]
+	weber, tremblay := string(c.people["weber"]), string(c.people["tremblay"])
+	change := url.Values{"version": {"1"}, "name": {"Heart"}, "specialty": {"cardiology"}, "members": {weber, tremblay}, "order-" + weber: {"1"}, "order-" + tremblay: {"2"},
+		"share-" + weber: {"3"}, "paused": {weber}}
+	for name, bad := range map[string][2]string{"share": {"share-" + weber, "11"}, "order": {"order-" + weber, "first"}, "specialty": {"specialty", "neurology"}, "pause": {"paused", tremblay}, "name": {"name", ""}} {
+		f := url.Values{}
+		for k, v := range change {
+			f[k] = v
+		}
+		if f.Set(bad[0], bad[1]); name == "pause" {
+			f["paused"] = []string{weber, tremblay}
+		}
+		if w := c.post("mwangi", edit, f); w.Code != 422 || !strings.Contains(w.Body.String(), `id="errors"`) {
+			t.Errorf("bad %s: status %d", name, w.Code)
+		}
+	}
+	if w := c.post("mwangi", edit, change); w.Code != 303 {
+		t.Fatalf("change: status %d\n%.3000s", w.Code, w.Body)
+	}
+	if w := c.post("otieno", edit, change); w.Code != 409 {
+		t.Errorf("a stale version: status %d", w.Code)
+	}
+	body = c.get("mwangi", edit).Body.String()
+	for _, want := range []string{`value="Heart"`, "What the panel was", "<bdi>Cardiology</bdi>", "Peter Mwangi", `value="3"`, "3 shares", "pauses"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the page of the panel does not show %q", want)
+		}
+	}
+	for who, code := range map[string]int{"wanjiru": 403, "alharbi": 404, "tremblay": 403} {
+		if w := c.get(who, edit); w.Code != code {
+			t.Errorf("%s: status %d, want %d", who, w.Code, code)
+		}
+		if w := c.post(who, edit, change); w.Code != code {
+			t.Errorf("%s changes it: status %d, want %d", who, w.Code, code)
+		}
+	}
+	third := url.Values{"panel": {m[1]}, "key": {uuid.NewString()}, "kind": {"joint_video_visit"}, "duration": {"30"}}
+	if w := c.post("otieno", "/cases/"+c.ref+"/panel", third); w.Code != 303 || !strings.Contains(c.get("otieno", w.Header().Get("Location")).Body.String(), "takes no requests for now") {
+		t.Errorf("the reason does not name the pause: status %d", w.Code)
+	}
 	for _, l := range i18n.Languages {
 		actor := c.actor("otieno")
 		if err := c.identity.SetPreferences(context.Background(), actor, l.Tag, actor.Zone); err != nil {
 			t.Fatal(err)
 		}
-		for _, path := range []string{"/panels", at} {
+		for _, path := range []string{"/panels", edit, at} {
 			for _, problem := range whole(t, c.get("otieno", path).Body.String(), l) {
 				t.Errorf("%s %s: %s", l.Tag, path, problem)
 			}

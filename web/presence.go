@@ -51,7 +51,7 @@ func (s *Server) presencesPage(w http.ResponseWriter, r *http.Request) error {
 		return fmt.Errorf("presences page: %w", err)
 	}
 	p := pages.PresencesPage{MayOffer: v.actor.Has(identity.RoleSpecialist)}
-	p.MayClose = p.MayOffer || v.actor.Has(identity.RoleCoordinator) || v.actor.Has(identity.RoleOfficer)
+	p.MayClose = p.MayOffer || v.actor.Has(identity.RoleCoordinator) || v.actor.Has(identity.RoleOfficer) || v.actor.Has(identity.RoleLocalPhysician)
 	now := s.now()
 	for _, one := range list {
 		title, _, _, err := s.presenceTitle(r.Context(), v, one)

@@ -176,8 +176,13 @@ func TestHolidaysOfBothSidesAreWarningsBesideTheWindows(t *testing.T) {
 	if body := c.get("mwangi", "/presence/holidays").Body.String(); !strings.Contains(body, "2027-03-24 Day of the Clinic") || strings.Contains(body, "Institute") {
 		t.Error("the list is not the house's own")
 	}
-	if w := c.get("otieno", "/presence/holidays"); w.Code != 403 {
-		t.Errorf("a physician: status %d", w.Code)
+	for _, who := range []string{"otieno", "wanjiru"} { // their house has a coordinator
+		if w := c.get(who, "/presence/holidays"); w.Code != 200 || !strings.Contains(w.Body.String(), "Day of the Clinic") || strings.Contains(w.Body.String(), "<textarea") {
+			t.Errorf("%s reads: status %d", who, w.Code)
+		}
+		if w := c.post(who, "/presence/holidays", url.Values{"days": {""}}); w.Code != 403 {
+			t.Errorf("%s changes them: status %d", who, w.Code)
+		}
 	}
 	form := c.wednesdays("clinic", "14:00", "16:00")
 	body := c.get("tremblay", "/presence/new?"+form.Encode()).Body.String()

@@ -38,8 +38,6 @@ const (
 	ArrangePanelCount              ID = "arrange.panel.count"
 	ArrangePanelGive               ID = "arrange.panel.give"
 	ArrangePanelGiven              ID = "arrange.panel.given"
-	ArrangePanelHint               ID = "arrange.panel.hint"
-	ArrangePanelInvalid            ID = "arrange.panel.invalid"
 	ArrangePanelLast               ID = "arrange.panel.last"
 	ArrangePanelMembers            ID = "arrange.panel.members"
 	ArrangePanelName               ID = "arrange.panel.name"

@@ -5,6 +5,7 @@ const (
 	ClosedBad   ID = "closed.bad"
 	ClosedHint  ID = "closed.hint"
 	ClosedList  ID = "closed.list"
+	ClosedRead  ID = "closed.read"
 	ClosedSave  ID = "closed.save"
 	ClosedSaved ID = "closed.saved"
 	ClosedTitle ID = "closed.title"

@@ -83,21 +83,6 @@ type WaitingRow struct {
 	Visit      string // address of what was booked
 }
 
-// PanelsPage lists the panels of a clinic.
-type PanelsPage struct {
-	Layout
-	Form    Form
-	Panels  []PanelRow
-	Choices []Option // specialists
-}
-
-// PanelRow is one panel.
-type PanelRow struct {
-	ID      string
-	Name    string
-	Members []string
-}
-
 // PanelAsk lets a request of a case be given to a panel.
 type PanelAsk struct {
 	Case   string
