@@ -49,14 +49,13 @@ func TestTimesThatCannotBeAreRefusedInEveryForm(t *testing.T) {
 			t.Fatal(err)
 		}
 		say := bundle.Localizer(l.Tag, "Africa/Nairobi")
-		field := i18n.V{"Field": say.T(i18n.BookingTypedZone)}
 		for name, bad := range map[string]struct {
 			local, zone, occurrence string
 			want                    string
 		}{
 			"no time":             {"2027-13-40T99:99", "Africa/Nairobi", "", say.T(i18n.BookingTypedInvalid)},
-			"no zone of this":     {"2027-03-10T10:00", "Mars/Olympus", "", say.T(i18n.FormChoose, field)},
-			"the machine's zone":  {"2027-03-10T10:00", "Local", "", say.T(i18n.FormChoose, field)},
+			"no zone of this":     {"2027-03-10T10:00", "Mars/Olympus", "", `href="#zone"`},
+			"the machine's zone":  {"2027-03-10T10:00", "Local", "", `href="#zone"`},
 			"does not exist":      {"2027-03-14T02:30", "America/Toronto", "", "2027-03-14 03:00"},
 			"comes twice":         {"2027-11-07T01:30", "America/Toronto", "", `name="occurrence"`},
 			"comes not so often":  {"2027-11-07T01:30", "America/Toronto", "3", `name="occurrence"`},
