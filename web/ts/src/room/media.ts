@@ -181,9 +181,9 @@ export class Media {
     return {
       adaptiveStream: key === "main", dynacast: true, stopLocalTrackOnUnpublish: true, disconnectOnPageLeave: true,
       webAudioMix: !volumeWorks(),
-      // Two peer connections, although both engines also carry one: so the engine can restart by itself the way on which
-      // it sends when nothing arrives, and offer who begins to speak. With one the client has to, and fails to when an
-      // answer comes while it resumes.
+      // Two peer connections, although both engines also carry one: with one this client (2.23.0) keeps back, and never
+      // tells, whose voice begins within 2 s after who publishes has joined anew; see the faults in sfu/doc.go. And the
+      // engine restarts by itself the way on which it sends; with one the client has to.
       singlePeerConnection: false,
       ...(this.devices.output ? { audioOutput: { deviceId: this.devices.output } } : {}),
     };
