@@ -50,7 +50,7 @@
 // its twin on a server left alone, and the first may not hear 300 ms less than the second.
 //
 //	links that lose, delay, reorder       TestPromise01To04 (build tag promise)
-//	a link too narrow for the picture     TestAWeakLinkKeepsTheVoiceAndGivesUpThePicture
+//	a link too narrow for the picture     TestPromise05 (tag; the kernel's queue), TestAWeakLinkKeepsTheVoiceAndGivesUpThePicture
 //	NAT rebinding                         TestPromise06
 //	UDP gone for 8 s                      TestPromise07
 //	another network, ICE restart          TestPromise08, TestResumeRestartsICEWhereNothingArrives
@@ -58,8 +58,8 @@
 //	engine killed, engine stopped         cmd/consilium TestPromise10 (tag), TestRunningConsultsGoOnWhileTheServiceStops
 //	LiveKit server lost                   sfu/livekit TestPromise11 (tag): another within 8 s
 //	engine stopped for another            TestPromise12 (tag): 0.08 s without a packet; story protocol: see below
-//	packets of strangers, damaged ones    TestPacketsFromStrangers..., TestDamagedPackets...
-//	nonsense inside RTP, RTCP, SCTP       TestMalformedContentsEndAtTheEngine
+//	packets of strangers, damaged ones    TestPromise13PacketsFromStrangers..., TestPromise13DamagedPackets...
+//	nonsense inside RTP, RTCP, SCTP       TestPromise13MalformedContentsEndAtTheEngine
 //	nonsense in signaling, bad tokens     TestPromise14, TestBadTokens..., sfu/signal TestLimitsEndTheSocket and its fuzz targets
 //	200 sections, ten times the rate      hostile_test.go
 //	a reader that reads nothing           TestASubscriberThatReadsNothing..., sfu/signal TestAClientThatNeverReads...

@@ -55,7 +55,10 @@ func quiet(t *testing.T) {
 // another is one more server of a test, whose leaks start looks for.
 func another(t *testing.T, cfg sfu.Config, in, out func([]byte) bool) (*sfu.Server, string) {
 	t.Helper()
-	cfg.UDP, cfg.Key, cfg.Secret, cfg.AutoCreate = "127.0.0.1:0", key, secret, true
+	cfg.Key, cfg.Secret, cfg.AutoCreate = key, secret, true
+	if cfg.UDP == "" {
+		cfg.UDP = "127.0.0.1:0"
+	}
 	server, err := sfu.NewLossy(cfg, in, out)
 	if err != nil {
 		t.Fatal(err)

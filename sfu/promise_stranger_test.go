@@ -84,7 +84,9 @@ func invented(r *rand.Rand) []byte {
 	return b
 }
 
-func TestPacketsFromStrangersReachNothing(t *testing.T) {
+// TestPromise13 is packets of every kind of badness, from strangers, on the way, and from
+// a participant.
+func TestPromise13PacketsFromStrangersReachNothing(t *testing.T) {
 	server, _ := start(t, none, none)
 	beside := newBystanders(t, server)
 	relay := weaklink.New(t, server.Addr(), 3)
@@ -155,7 +157,7 @@ func TestPacketsFromStrangersReachNothing(t *testing.T) {
 	}
 }
 
-func TestDamagedPacketsHarmNobodyElse(t *testing.T) {
+func TestPromise13DamagedPacketsHarmNobodyElse(t *testing.T) {
 	server, _ := start(t, none, none)
 	beside := newBystanders(t, server)
 	// One whose handshakes are damaged: it may or may not come in. Only what comes to the
@@ -180,7 +182,7 @@ func TestDamagedPacketsHarmNobodyElse(t *testing.T) {
 	}
 }
 
-func TestMalformedContentsEndAtTheEngine(t *testing.T) {
+func TestPromise13MalformedContentsEndAtTheEngine(t *testing.T) {
 	server, _ := start(t, none, none)
 	beside := newBystanders(t, server)
 	a := newBrowser(t, server, "a", nil)

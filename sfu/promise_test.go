@@ -70,11 +70,21 @@ const mayNotice = 300 * time.Millisecond
 
 func newBystanders(t *testing.T, server *sfu.Server) *bystanders {
 	t.Helper()
+	return newBystandersOn(t, server, browserAPI(t))
+}
+
+// newBystandersOn reach the server by the network given; the twin is on loopback.
+func newBystandersOn(t *testing.T, server *sfu.Server, network *webrtc.API) *bystanders {
+	t.Helper()
 	twin, _ := another(t, sfu.Config{}, none, none)
 	b := &bystanders{t: t}
 	for i, s := range []*sfu.Server{server, twin} {
-		voice := newClientIn(t, s, "bystanders", "voice", nil, browserAPI(t))
-		b.ears[i] = newClientIn(t, s, "bystanders", "ear", nil, browserAPI(t))
+		api := network
+		if s == twin {
+			api = browserAPI(t)
+		}
+		voice := newClientIn(t, s, "bystanders", "voice", nil, api)
+		b.ears[i] = newClientIn(t, s, "bystanders", "ear", nil, api)
 		voice.speak()
 	}
 	for _, ear := range b.ears {

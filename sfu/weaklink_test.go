@@ -48,6 +48,7 @@ type browser struct {
 	heard     map[uint16]bool       // sound frames by number
 	asked     atomic.Bool           // for a key frame
 	videos    atomic.Int64          // packets with content
+	frames    atomic.Int64          // pictures that came whole
 	pads      atomic.Int64
 	redSeen   atomic.Int64
 	last      atomic.Int64 // UnixNano of the last video packet
@@ -74,6 +75,16 @@ func browserAPI(t *testing.T) *webrtc.API {
 
 // browserAPIOver is one whose network has these.
 func browserAPIOver(t *testing.T, networks ...webrtc.NetworkType) *webrtc.API {
+	t.Helper()
+	return browserAPIOn(t, func(se *webrtc.SettingEngine) {
+		se.SetIncludeLoopbackCandidate(true)
+		se.SetInterfaceFilter(func(name string) bool { return strings.HasPrefix(name, "lo") })
+		se.SetNetworkTypes(networks)
+	})
+}
+
+// browserAPIOn is one on the network that is set.
+func browserAPIOn(t *testing.T, network func(*webrtc.SettingEngine)) *webrtc.API {
 	t.Helper()
 	m := &webrtc.MediaEngine{}
 	cc := webrtc.RTCPFeedback{Type: "transport-cc"}
@@ -116,9 +127,7 @@ func browserAPIOver(t *testing.T, networks ...webrtc.NetworkType) *webrtc.API {
 	registry.Add(reports)
 	registry.Add(again)
 	se := webrtc.SettingEngine{}
-	se.SetIncludeLoopbackCandidate(true)
-	se.SetInterfaceFilter(func(name string) bool { return strings.HasPrefix(name, "lo") })
-	se.SetNetworkTypes(networks)
+	network(&se)
 	return webrtc.NewAPI(webrtc.WithMediaEngine(m), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(se))
 }
 
@@ -472,7 +481,26 @@ func (b *browser) film(bits int) {
 	})
 }
 
+// frame gathers the packets of one picture, in whatever order they come.
+type frame struct {
+	packets     map[uint16]bool
+	first, last uint16
+	begun, done bool
+}
+
+func (f *frame) take(p *rtp.Packet) (whole bool) {
+	f.packets[p.SequenceNumber] = true
+	if p.Payload[0]&0x10 != 0 {
+		f.first, f.begun = p.SequenceNumber, true
+	}
+	if p.Marker {
+		f.last, f.done = p.SequenceNumber, true
+	}
+	return f.begun && f.done && len(f.packets) == int(f.last-f.first)+1
+}
+
 func (b *browser) onTrack(track *webrtc.TrackRemote, _ *webrtc.RTPReceiver) {
+	open := map[uint32]*frame{} // by time stamp
 	for {
 		p, _, err := track.ReadRTP()
 		if err != nil {
@@ -485,6 +513,14 @@ func (b *browser) onTrack(track *webrtc.TrackRemote, _ *webrtc.RTPReceiver) {
 			}
 			b.videos.Add(1)
 			b.last.Store(time.Now().UnixNano())
+			f := open[p.Timestamp]
+			if f == nil {
+				f = &frame{packets: map[uint16]bool{}}
+				open[p.Timestamp] = f
+			}
+			if whole := len(f.packets); f.take(p) && len(f.packets) > whole {
+				b.frames.Add(1)
+			}
 			continue
 		}
 		if p.PayloadType != 63 {
