@@ -19,6 +19,12 @@ const (
 	unchecked = 7 * time.Second
 	// consentLife is how long an answer to a check permits to send (RFC 7675 §5.1).
 	consentLife = 30 * time.Second
+	// keptWay is how long a way whose checks were answered is used while another is
+	// looked for: who is only slow hears on. It ends well before that consent does.
+	keptWay = 5 * time.Second
+	// arriving is how lately something of a client must have come to say that its way
+	// to us is well, whether or not it answers checks.
+	arriving = 2 * time.Second
 	// Repairs that did not help are repeated more and more rarely.
 	repairFirst, repairLast = 5 * time.Second, time.Minute
 )
@@ -118,12 +124,26 @@ func (p *Peer) watchWayLocked(now time.Time) {
 	p.est.mu.Unlock()
 	if p.way.next(feedback, sent, now) && p.attached() {
 		p.srv.count.repairs[repairSilence].Add(1)
-		p.later(func() { p.sub.renew() })
+		p.later(func() { p.sub.renew(true) })
 	}
 }
 
-// watchConsent runs in the peer's loop.
-func (p *Peer) watchConsent(now time.Time) {
+// arrivesLocked tells whether something that the client publishes came just now.
+func (p *Peer) arrivesLocked(now time.Time) bool {
+	for _, t := range p.tracks {
+		if now.UnixNano()-t.last.Load() < int64(arriving) {
+			return true
+		}
+	}
+	return false
+}
+
+// watchConsent runs in the peer's loop; arrives says that the client's media came just now.
+func (p *Peer) watchConsent(now time.Time, arrives bool) {
+	if kept := p.sub.kept; !kept.IsZero() && !now.Before(kept) {
+		p.sub.kept = time.Time{}
+		p.sub.link.forget()
+	}
 	in, out := &p.consents[livekit.SignalTarget_PUBLISHER], &p.consents[livekit.SignalTarget_SUBSCRIBER]
 	var from *link
 	if p.pub != nil {
@@ -142,9 +162,9 @@ func (p *Peer) watchConsent(now time.Time) {
 	case sending >= consentLife, sending >= unchecked && p.attached() && out.repairs.due(now):
 		// A restart forgets the way at once: nothing is sent until another is checked.
 		count[repairChecks].Add(1)
-		p.sub.renew()
+		p.sub.renew(false)
 	}
-	if receiving >= unchecked && p.attached() && in.repairs.due(now) {
+	if receiving >= unchecked && !arrives && p.attached() && in.repairs.due(now) {
 		// Only the client can restart what it offers, and does so when it resumes.
 		count[repairResume].Add(1)
 		p.send(leaveMessage(livekit.LeaveRequest_RESUME, livekit.DisconnectReason_CONNECTION_TIMEOUT))
@@ -167,14 +187,18 @@ func (p *Peer) later(f func()) {
 	}
 }
 
-// renew restarts ICE towards the client, after an offer that is under way. A connection
-// that the client offers it restarts when it resumes.
-func (s *subscriber) renew() {
+// renew restarts ICE towards the client, after an offer that is under way and does not do
+// so itself, and keeps the way there is meanwhile or not. A connection that the client
+// offers it restarts when it resumes.
+func (s *subscriber) renew(keep bool) {
 	if s.pub != nil {
 		s.peer.send(leaveMessage(livekit.LeaveRequest_RESUME, livekit.DisconnectReason_CONNECTION_TIMEOUT))
 		return
 	}
-	s.restart = true
+	if s.inflight != nil && s.anew {
+		return // it is slow to answer
+	}
+	s.restart, s.keeps = true, keep && (!s.restart || s.keeps)
 	if s.inflight == nil {
 		s.negotiate()
 	}

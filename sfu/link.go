@@ -287,16 +287,32 @@ func (l *link) move(addr netip.AddrPort) {
 }
 
 // restart gives new credentials to a link whose way is lost. DTLS and all above stay.
-// To a subscriber nothing is sent until another way is checked.
+// What is sent goes the old way until another is checked, or until forget.
 func (l *link) restart() (ufrag, pwd string, candidates []string, err error) {
-	if l.controlling {
-		l.move(netip.AddrPort{})
-	}
 	if err := l.agent.Restart("", ""); err != nil {
 		return "", "", nil, fmt.Errorf("restart connection: %w", err)
 	}
 	l.ufrag = ""
 	return l.gather()
+}
+
+// forget sends nothing more the way from before a restart, if no other is known yet.
+func (l *link) forget() {
+	if l.chosen() {
+		return
+	}
+	l.move(netip.AddrPort{})
+	l.chosen() // it may have been meanwhile
+}
+
+// chosen takes the way that ICE has chosen, and tells whether there is one.
+func (l *link) chosen() bool {
+	pair, err := l.agent.GetSelectedCandidatePair()
+	if err != nil || pair == nil {
+		return false
+	}
+	l.selected(pair.Remote)
+	return true
 }
 
 // credentials takes those of a later description.

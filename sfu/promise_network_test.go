@@ -233,6 +233,64 @@ func withoutConsent(t *testing.T, single bool) {
 	beside.unharmed()
 }
 
+// A client that is only slow, because its machine is busy, says nothing of what it is sent
+// for a while and answers no offer: it hears on all the same.
+func TestASlowClientHearsOn(t *testing.T) {
+	server, _ := start(t, none, none)
+	beside := newBystanders(t, server)
+	ear := weaklink.New(t, server.Addr(), 1)
+	a := newBrowser(t, server, "a", nil)
+	b := newBrowser(t, server, "b", ear)
+	a.speak()
+	b.hears(20)
+	sid, ufrag := sidOf(t, b, "b"), line(b.sub.RemoteDescription().SDP, "a=ice-ufrag:")
+	offers, slow := b.offers.Load(), make(chan struct{})
+	b.mu.Lock()
+	b.slow = slow
+	b.mu.Unlock()
+	ear.Up(weaklink.Link{Drop: func(p []byte) bool { return len(p) > 1 && p[0]&0xc0 == 0x80 && p[1] >= 192 && p[1] < 224 }})
+	heard := listen(t, b)
+	b.until("the engine offers another way", patience, func() bool { return b.offers.Load() > offers })
+	b.hears(100)
+	silence := heard.longest()[0]
+	twin := beside.longest()[1]
+	t.Logf("%v without sound while the offer waits", silence)
+	if silence > 500*time.Millisecond+twin {
+		t.Errorf("%v without sound while the offer waits", silence)
+	}
+	ear.Up(weaklink.Link{})
+	close(slow)
+	b.until("the other way is known", patience, func() bool { return line(b.sub.RemoteDescription().SDP, "a=ice-ufrag:") != ufrag })
+	b.hears(100)
+	b.stayed("b", sid)
+	beside.unharmed()
+}
+
+// Nor is one told to resume whose checks have no answer while its media comes.
+func TestASlowSpeakerIsLetSpeak(t *testing.T) {
+	server, _ := start(t, none, none)
+	beside := newBystanders(t, server)
+	mouth := weaklink.New(t, server.Addr(), 1)
+	a := newBrowser(t, server, "a", mouth)
+	b := newBrowser(t, server, "b", nil)
+	a.speak()
+	b.hears(20)
+	sid := sidOf(t, a, "a")
+	mouth.Up(weaklink.Link{Drop: func(p []byte) bool { return len(p) > 0 && p[0] < 4 }})
+	beside.longest()
+	began := time.Now()
+	b.until("checks are missed, after 7 to 9 s", patience, func() bool { return time.Since(began) > 10*time.Second })
+	// Where the machine is too busy for a second, the media did not come either.
+	if n, twin := a.resumed.Load(), beside.longest()[1]; n > 0 && twin < time.Second {
+		t.Errorf("the speaker was told to resume %d times", n)
+	}
+	b.hears(20)
+	mouth.Up(weaklink.Link{})
+	b.hears(100)
+	a.stayed("a", sid)
+	beside.unharmed()
+}
+
 // TestPromise09 is a network without UDP: the media comes over TCP.
 func TestPromise09UDPIsBlocked(t *testing.T) {
 	server, _ := start(t, none, none)

@@ -3,8 +3,10 @@ package sfu
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/livekit/protocol/livekit"
 	"github.com/pion/datachannel"
@@ -58,6 +60,9 @@ type subscriber struct {
 	offered  []spoken                // what it said
 	again    bool                    // offer once more after the answer
 	restart  bool                    // with other ICE credentials
+	anew     bool                    // inflight has other ICE credentials
+	keeps    bool                    // restart keeps the way there is meanwhile
+	kept     time.Time               // until when it is kept, zero if it is not
 	used     map[uint32]bool         // SSRCs: one key never protects two streams of one number
 
 	mu    sync.Mutex
@@ -155,16 +160,21 @@ func (s *subscriber) negotiate() {
 		return
 	}
 	var err error
+	s.anew = false
 	if gather := s.link.gather; s.local.version == 0 || s.restart {
 		if s.local.version > 0 {
-			gather = s.link.restart
+			gather, s.anew = s.link.restart, true
+			if s.kept = s.peer.srv.now().Add(keptWay); !s.keeps {
+				s.kept = time.Time{}
+				s.link.move(netip.AddrPort{})
+			}
 		}
 		if s.local.ufrag, s.local.pwd, s.local.candidates, err = gather(); err != nil {
 			s.fail("offer", err)
 			return
 		}
 	}
-	s.again, s.restart = false, false
+	s.again, s.restart, s.keeps = false, false, false
 	s.local.version++
 	s.id++
 	mids := map[string]string{}
@@ -252,7 +262,7 @@ func (s *subscriber) resume() {
 		return
 	}
 	if !s.link.connected() {
-		s.restart = true
+		s.restart, s.keeps = true, false
 	}
 	if s.inflight != nil {
 		s.peer.send(proto.Clone(s.inflight).(*livekit.SignalResponse))

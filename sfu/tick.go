@@ -69,7 +69,8 @@ func (r *Room) tick(n uint64, now time.Time) {
 			p.peer.watchWayLocked(now)
 		}
 		if n%everyConsent == 0 {
-			p.peer.later(func() { p.peer.watchConsent(now) })
+			arrives := p.peer.arrivesLocked(now)
+			p.peer.later(func() { p.peer.watchConsent(now, arrives) })
 		}
 		if n%everyShare == 0 {
 			p.peer.shareLocked(now)

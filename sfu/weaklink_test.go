@@ -48,14 +48,18 @@ type browser struct {
 	heard     map[uint16]bool       // sound frames by number
 	asked     atomic.Bool           // for a key frame
 	videos    atomic.Int64          // packets with content
+	filmed    atomic.Int64          // pictures that it sent
 	frames    atomic.Int64          // pictures that came whole
 	pads      atomic.Int64
 	redSeen   atomic.Int64
 	last      atomic.Int64 // UnixNano of the last video packet
 	waits     []time.Duration
 	left      *livekit.LeaveRequest
-	again     bool // offer once more
-	restart   bool // and ICE anew
+	offers    atomic.Int64  // that came
+	resumed   atomic.Int64  // times it was told to resume
+	slow      chan struct{} // offers are answered after it is closed; nil: at once
+	again     bool          // offer once more
+	restart   bool          // and ICE anew
 }
 
 func (b *browser) Send(m *livekit.SignalResponse) {
@@ -222,6 +226,17 @@ func (b *browser) run() {
 				if b.sub.ConnectionState() == webrtc.PeerConnectionStateClosed {
 					continue // its handshake was damaged
 				}
+				b.offers.Add(1)
+				b.mu.Lock()
+				slow := b.slow
+				b.mu.Unlock()
+				if slow != nil {
+					select {
+					case <-slow:
+					case <-b.done:
+						return
+					}
+				}
 				err := b.sub.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: b.reroute(m.Offer.Sdp)})
 				if err != nil {
 					b.t.Error(err)
@@ -276,6 +291,9 @@ func (b *browser) run() {
 					b.left = m.Leave
 				}
 				b.mu.Unlock()
+				if m.Leave.Action == livekit.LeaveRequest_RESUME {
+					b.resumed.Add(1)
+				}
 				if b.single && m.Leave.Action == livekit.LeaveRequest_RESUME {
 					b.resumes()
 				}
@@ -458,6 +476,7 @@ func (b *browser) film(bits int) {
 	track := b.publish(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000}, livekit.TrackSource_CAMERA)
 	seq := uint16(0)
 	b.pace(50*time.Millisecond, func(n int) {
+		b.filmed.Add(1)
 		key := n == 0 || b.asked.Swap(false)
 		size := bits / 8 / 20
 		if key {
