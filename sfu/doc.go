@@ -37,8 +37,10 @@
 //
 // A client whose packets come from another address, or not at all, is looked after from
 // here (consent.go): a way on which nothing is reported of what is sent gets other ICE
-// credentials within two seconds, and one whose checks have no answer is sent nothing
-// after thirty (RFC 7675).
+// credentials within two seconds, while what is sent goes on the old way for five more, and
+// one whose checks have no answer is sent nothing after thirty (RFC 7675). On a machine
+// that is much too busy a client looks like a narrow link: pictures are paused, said to be,
+// and come back by themselves; the voice goes on.
 //
 // A Tap (Room.Tap) takes the packets of a room for a recorder to come, each of them only
 // while the room's policy says that its speaker may be recorded (Recorder); by default
@@ -53,6 +55,7 @@
 //	a link too narrow for the picture     TestPromise05 (tag; the kernel's queue), TestAWeakLinkKeepsTheVoiceAndGivesUpThePicture
 //	NAT rebinding                         TestPromise06
 //	UDP gone for 8 s                      TestPromise07
+//	a client that is only slow            TestASlowClientHearsOn, TestASlowSpeakerIsLetSpeak
 //	another network, ICE restart          TestPromise08, TestResumeRestartsICEWhereNothingArrives
 //	UDP blocked                           TestPromise09, sfu/turn TestACallGoesThroughTheRelay
 //	engine killed, engine stopped         cmd/consilium TestPromise10 (tag), TestRunningConsultsGoOnWhileTheServiceStops
