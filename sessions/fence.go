@@ -503,8 +503,9 @@ func (l *live) aloneDeadline() time.Time {
 	return l.alone.Add(aloneTime)
 }
 
-// Allowed tells whether a person may do an act in a session that runs here, by a
-// determination at most a minute old. A session that does not run allows nothing.
+// Allowed tells whether a person may do an act in a session that runs here, by the
+// latest determination: the fence makes one each minute, and one that it could not renew
+// for another minute counts no more. A session that does not run allows nothing.
 func (s *Service) Allowed(ctx context.Context, id SessionID, person identity.PersonID, act credentialing.Activity) bool {
 	l := s.running(id)
 	if l == nil {
