@@ -482,9 +482,11 @@ func TestChangeOfAClockIsFoundBetweenTwoOccurrences(t *testing.T) {
 
 // tellTo collects who is told of an hour that moves.
 func tellTo(told *[][]string) audit.Tell {
-	return func(_ context.Context, _ pgx.Tx, _ int64, e audit.Event) error {
-		if e.Act == "presence.hour_moves" {
-			*told = append(*told, e.Tell)
+	return func(_ *pgx.Batch, events []audit.Event) error {
+		for _, e := range events {
+			if e.Act == "presence.hour_moves" {
+				*told = append(*told, e.Tell)
+			}
 		}
 		return nil
 	}

@@ -94,10 +94,12 @@ func newWorld(t testing.TB) *world {
 }
 
 // tell notes who would be told.
-func (w *world) tell(_ context.Context, _ pgx.Tx, _ int64, e audit.Event) error {
+func (w *world) tell(_ *pgx.Batch, events []audit.Event) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.told[e.Act] = append(w.told[e.Act], e.Tell...)
+	for _, e := range events {
+		w.told[e.Act] = append(w.told[e.Act], e.Tell...)
+	}
 	return nil
 }
 

@@ -191,11 +191,7 @@ func (a *app) openKeys(context.Context) error {
 
 // openServices wires the rooms from the bottom up.
 func (a *app) openServices(ctx context.Context) (err error) {
-	tell, err := mail.NewTell(a.pool)
-	if err != nil {
-		return err
-	}
-	a.db = audit.New(audit.Config{Pool: a.pool, Clock: a.cfg.now, Tell: tell})
+	a.db = audit.New(audit.Config{Pool: a.pool, Clock: a.cfg.now, Tell: mail.Tell})
 	if err := a.db.CheckPolicies(ctx); err != nil {
 		return err
 	}

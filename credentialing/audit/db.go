@@ -28,12 +28,13 @@ type DB struct {
 	pool  *pgxpool.Pool    // immutable; connects as consilium_app
 	clock func() time.Time // immutable
 	tell  Tell             // immutable; may be nil
-	edge  keptEdge
 }
 
-// Tell is called inside the transaction for each event with people to be told.
-// cmd gives one that inserts a River job; nil tells nobody.
-type Tell func(ctx context.Context, tx pgx.Tx, leaf int64, e Event) error
+// Tell is called inside the transaction of events of which some name people to be told,
+// and queues what shall be written then. It is written after the leaves: the index of the
+// first is in the setting consilium.leaf, the others follow it in the order of the events.
+// cmd gives one that inserts River jobs; nil tells nobody.
+type Tell func(b *pgx.Batch, events []Event) error
 
 // Config wires a DB.
 type Config struct {
@@ -62,6 +63,8 @@ type Tx struct {
 	db     *DB
 	now    time.Time
 	events []Event
+	// committed tells that the commit went with the leaves.
+	committed bool
 }
 
 // Now is the instant of the command: one for the whole transaction.
@@ -77,8 +80,9 @@ func (tx *Tx) Append(e Event) { tx.events = append(tx.events, e) }
 // here until commit: call it last, when only rows naming the leaf are missing.
 func (tx *Tx) AppendNow(ctx context.Context, e Event) (int64, error) {
 	tx.events = append(tx.events, e)
-	size, err := tx.db.flush(ctx, tx)
-	return size - 1, err
+	n := int64(len(tx.events))
+	first, err := tx.db.flush(ctx, tx, false)
+	return first + n - 1, err
 }
 
 // Write runs fn in one read-committed transaction in the given scope and appends
@@ -87,10 +91,10 @@ func (tx *Tx) AppendNow(ctx context.Context, e Event) (int64, error) {
 // deadlock call Write again.
 func (db *DB) Write(ctx context.Context, s Scope, fn func(tx *Tx) error) error {
 	return db.begin(ctx, s, pgx.TxOptions{}, func(tx *Tx) error {
-		if err := fn(tx); err != nil {
+		if err := fn(tx); err != nil || len(tx.events) == 0 {
 			return err
 		}
-		_, err := db.flush(ctx, tx)
+		_, err := db.flush(ctx, tx, true)
 		return err
 	})
 }
@@ -108,18 +112,35 @@ func (db *DB) Read(ctx context.Context, s Scope, fn func(tx *Tx) error) error {
 	})
 }
 
+// begin runs fn in a transaction on a connection of its own and commits it, unless it
+// was committed already, or rolls it back when fn fails.
 func (db *DB) begin(ctx context.Context, s Scope, o pgx.TxOptions, fn func(tx *Tx) error) error {
 	now := db.Now()
-	begun := s.beginQuery(o, now)
-	o.BeginQuery = begun
-	return pgx.BeginTxFunc(ctx, db.pool, o, func(ptx pgx.Tx) error {
-		if begun == "" {
-			if err := enter(ctx, ptx, s, now); err != nil {
-				return err
-			}
+	o.BeginQuery = s.beginQuery(o, now)
+	conn, err := db.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	ptx, err := conn.BeginTx(ctx, o)
+	if err != nil {
+		return err
+	}
+	tx := &Tx{Tx: ptx, Scope: s, db: db, now: now}
+	defer func() {
+		if !tx.committed {
+			_ = ptx.Rollback(ctx) // nothing to do after a commit
 		}
-		return fn(&Tx{Tx: ptx, Scope: s, db: db, now: now})
-	})
+	}()
+	if o.BeginQuery == "" {
+		if err := enter(ctx, ptx, s, now); err != nil {
+			return err
+		}
+	}
+	if err := fn(tx); err != nil || tx.committed {
+		return err
+	}
+	return ptx.Commit(ctx)
 }
 
 // beginQuery begins a transaction and enters its scope in one round trip. It is "" for

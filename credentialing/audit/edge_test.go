@@ -52,3 +52,28 @@ func TestProcessesAppendInTurnToOneTree(t *testing.T) {
 		t.Fatalf("the log has %d leaves, %d were appended: %v", v.Size, want, err)
 	}
 }
+
+// A process of an older edition appends without leaving the edge in the head, and so does
+// who repairs the log by hand: the next one reads it from the stored hashes.
+func TestEdgeLeftBehindIsReadFromTheHashes(t *testing.T) {
+	f := newLog(t)
+	for n := int64(1); n <= 40; n++ {
+		f.add(t, 1, clinicA)
+		if n%3 == 0 {
+			f.admin(t, []string{`update audit_head set edge = null, edge_root = null`, `update audit_head set edge_root = sha256('another')`,
+				`update audit_head set edge = '{}', edge_root = null`}[n/3%3])
+		}
+		if v, err := f.VerifyAll(t.Context()); err != nil || v.Size != n {
+			t.Fatalf("after %d leaves: %+v, %v", n, v, err)
+		}
+	}
+	f.admin(t, `delete from audit_hash where stored_index = 62`, // the first 32 leaves together
+		`update audit_head set edge_root = null`)
+	err := f.Write(t.Context(), audit.Scope{Organization: clinicA}, func(tx *audit.Tx) error {
+		tx.Append(audit.Event{Act: "case.opened", Actor: person})
+		return nil
+	})
+	if err == nil {
+		t.Error("appended to a log that lacks hashes")
+	}
+}

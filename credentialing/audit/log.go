@@ -1,14 +1,12 @@
 package audit
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -35,67 +33,48 @@ type leafBody struct {
 }
 
 // flush turns the collected events into leaves: the last statements before commit.
-// The head row is locked only now, always last, so it neither starves nor
+// The head row is locked only then, always last, so it neither starves nor
 // deadlocks; indexes come from the head, so a rollback leaves no gap. All commands
-// of the service queue at this lock, hence leaves are made before it and two round
-// trips under it: head, then everything that is written. A third reads the tree's right
-// edge where another process wrote last.
-// It returns the size of the log with them.
-func (db *DB) flush(ctx context.Context, tx *Tx) (size int64, err error) {
-	if len(tx.events) == 0 {
-		return 0, nil
+// of the service queue at this lock, hence leaves are made before it, the database
+// makes the tree, and what follows goes in the same round trip: the jobs of who is told
+// and, where it is asked for, the commit. It returns the index of the first leaf.
+func (db *DB) flush(ctx context.Context, tx *Tx, commit bool) (first int64, err error) {
+	var batch pgx.Batch
+	if err := db.queueLeaves(&batch, tx, &first); err != nil {
+		return 0, err
 	}
+	if commit {
+		batch.Queue("commit")
+	}
+	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
+		return 0, fmt.Errorf("audit: append: %w", err)
+	}
+	tx.events, tx.committed = nil, commit
+	return first, nil
+}
+
+// queueLeaves queues what is written of the collected events.
+func (db *DB) queueLeaves(batch *pgx.Batch, tx *Tx, first *int64) error {
 	for i := range tx.events {
 		if tx.events[i].Organization == "" {
 			tx.events[i].Organization = tx.Scope.Organization
 		}
 	}
-	leaves, err := newLeaves(tx.now, tx.events)
+	l, err := newLeaves(tx.now, tx.events)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	var root []byte
-	if err := tx.QueryRow(ctx, `select size, root from audit_head for update`).Scan(&size, &root); err != nil {
-		return 0, fmt.Errorf("audit: lock head: %w", err)
-	}
-	edge, ok := db.edge.of(size, root)
-	if !ok {
-		if edge, err = readEdge(ctx, tx, size); err != nil {
-			return 0, err
-		}
-	}
-	first := size
-	var batch pgx.Batch
-	if size, err = leaves.queue(&batch, edge, first, tx.now); err != nil {
-		return 0, err
-	}
-	top, err := tlog.TreeHash(size, edge)
-	if err != nil {
-		return 0, fmt.Errorf("audit: root: %w", err)
-	}
-	// Followers wait on this channel; the payload is the new size.
-	batch.Queue(`
-		with head as (
-			update audit_head set size = $1, root = $2 returning size)
-		select pg_notify('audit', size::text) from head`, size, top[:])
-	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
-		return 0, fmt.Errorf("audit: append: %w", err)
-	}
-	db.edge.keep(size, top, edge)
-	events := tx.events
-	tx.events = nil
+	batch.Queue(`select audit_append($1, $2, $3, $4, $5, $6, $7, $8, $9)`, tx.now, l.data, l.act, l.org, l.salt, l.detail,
+		l.objectLeaf, l.objectKind, l.objectID).QueryRow(func(row pgx.Row) error { return row.Scan(first) })
 	if db.tell == nil {
-		return size, nil
+		return nil
 	}
-	for i, e := range events {
-		if len(e.Tell) == 0 {
-			continue
-		}
-		if err := db.tell(ctx, tx.Tx, first+int64(i), e); err != nil {
-			return 0, err
+	for i := range tx.events {
+		if len(tx.events[i].Tell) > 0 {
+			return db.tell(batch, tx.events)
 		}
 	}
-	return size, nil
+	return nil
 }
 
 // leaves are the rows of several leaves, as columns. Their indexes are not known yet.
@@ -105,13 +84,9 @@ type leaves struct {
 	org    []*string
 	detail [][]byte // nil where there is none to keep
 	salt   [][]byte
-	object []objectRow
-}
-
-// objectRow is an object of the leaf at a place in the list.
-type objectRow struct {
-	leaf     int
-	kind, id string
+	// The objects of all leaves, with the place of their leaf in the list, from 1.
+	objectLeaf           []int32
+	objectKind, objectID []string
 }
 
 func newLeaves(now time.Time, events []Event) (*leaves, error) {
@@ -154,136 +129,9 @@ func (l *leaves) set(i int, now time.Time, e *Event) error {
 		return fmt.Errorf("audit: leaf of %s: %w", e.Act, err)
 	}
 	for kind, id := range e.Objects {
-		l.object = append(l.object, objectRow{i, kind, id})
+		l.objectLeaf, l.objectKind, l.objectID = append(l.objectLeaf, int32(i+1)), append(l.objectKind, kind), append(l.objectID, id)
 	}
 	return nil
-}
-
-// queue queues the rows of leaves from index first on, adds the hashes they complete to
-// the edge and returns the size of the log with them.
-func (l *leaves) queue(batch *pgx.Batch, edge edgeReader, first int64, now time.Time) (int64, error) {
-	size := first
-	index := make([]int64, len(l.data))
-	var stored, detailed []int64
-	var hashes, details, salts [][]byte
-	var owners []*string
-	for i, data := range l.data {
-		list, err := tlog.StoredHashesForRecordHash(size, tlog.RecordHash(data), edge)
-		if err != nil {
-			return 0, fmt.Errorf("audit: hashes of leaf %d: %w", size, err)
-		}
-		at := tlog.StoredHashIndex(0, size)
-		for k, h := range list {
-			edge[at+int64(k)] = h
-			stored, hashes = append(stored, at+int64(k)), append(hashes, h[:])
-		}
-		if l.detail[i] != nil {
-			detailed, details, salts, owners = append(detailed, size), append(details, l.detail[i]), append(salts, l.salt[i]), append(owners, l.org[i])
-		}
-		index[i] = size
-		size++
-	}
-	batch.Queue(`
-		insert into audit_leaf (index, data, at, act, organization_id)
-		select l.index, l.data, $2, l.act, l.organization_id
-		from unnest($1::bigint[], $3::bytea[], $4::text[], $5::uuid[]) as l(index, data, act, organization_id)`, index, now, l.data, l.act, l.org)
-	if len(detailed) > 0 {
-		batch.Queue(`
-			insert into audit_detail (leaf_index, organization_id, salt, detail)
-			select * from unnest($1::bigint[], $2::uuid[], $3::bytea[], $4::bytea[])`, detailed, owners, salts, details)
-	}
-	if n := len(l.object); n > 0 {
-		kind, id, of := make([]string, n), make([]string, n), make([]int64, n)
-		for i, o := range l.object {
-			kind[i], id[i], of[i] = o.kind, o.id, index[o.leaf]
-		}
-		batch.Queue(`
-			insert into audit_object (kind, id, leaf_index)
-			select * from unnest($1::text[], $2::text[], $3::bigint[])`, kind, id, of)
-	}
-	batch.Queue(`
-		insert into audit_hash (stored_index, hash)
-		select * from unnest($1::bigint[], $2::bytea[])`, stored, hashes)
-	return size, nil
-}
-
-// keptEdge is the right edge of the tree as this process left it. The root is made of
-// the edge: who finds the same size and root in the head finds the same edge.
-type keptEdge struct {
-	mu   sync.Mutex
-	size int64       // guarded by mu
-	root tlog.Hash   // guarded by mu
-	list []tlog.Hash // guarded by mu; in the order of edgeIndexes
-}
-
-// of is the edge of a tree of that size and root, if it is the one that was kept.
-func (k *keptEdge) of(size int64, root []byte) (edgeReader, bool) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.list == nil || k.size != size || !bytes.Equal(k.root[:], root) {
-		return nil, false
-	}
-	edge := make(edgeReader, len(k.list)+8)
-	for i, ix := range edgeIndexes(size) {
-		edge[ix] = k.list[i]
-	}
-	return edge, true
-}
-
-func (k *keptEdge) keep(size int64, root tlog.Hash, edge edgeReader) {
-	indexes := edgeIndexes(size)
-	list := make([]tlog.Hash, len(indexes))
-	for i, ix := range indexes {
-		list[i] = edge[ix]
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.size, k.root, k.list = size, root, list
-}
-
-// edgeReader holds the hashes that appending needs: the roots of the complete
-// subtrees that make up the tree, and those of the leaves appended since.
-type edgeReader map[int64]tlog.Hash
-
-// ReadHashes implements tlog.HashReader.
-func (e edgeReader) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
-	out := make([]tlog.Hash, len(indexes))
-	for i, ix := range indexes {
-		h, ok := e[ix]
-		if !ok {
-			return nil, fmt.Errorf("audit: stored hash %d is missing", ix)
-		}
-		out[i] = h
-	}
-	return out, nil
-}
-
-// edgeIndexes are where the roots of the complete subtrees of a tree of that size stand.
-func edgeIndexes(size int64) (out []int64) {
-	for level := range 63 {
-		if n := size >> level; n&1 == 1 {
-			out = append(out, tlog.StoredHashIndex(level, n-1))
-		}
-	}
-	return out
-}
-
-// readEdge reads the roots of the complete subtrees of a tree of that size: one for
-// each bit that is set, at most 63.
-func readEdge(ctx context.Context, tx pgx.Tx, size int64) (edgeReader, error) {
-	indexes := edgeIndexes(size)
-	edge := make(edgeReader, len(indexes)+8)
-	if len(indexes) == 0 {
-		return edge, nil
-	}
-	hashes, err := hashReader(ctx, tx).ReadHashes(indexes)
-	if err != nil {
-		return nil, err
-	}
-	for i, ix := range indexes {
-		edge[ix] = hashes[i]
-	}
-	return edge, nil
 }
 
 // hashReader reads stored hashes of the tree in the transaction.

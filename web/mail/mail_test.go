@@ -50,12 +50,9 @@ func newClinic(t *testing.T, sender func(*Outbox) Sender, texts ...SMS) *clinic 
 	t.Helper()
 	ctx := context.Background()
 	pg := pgtest.New(t)
-	tell, err := NewTell(pg.Pool)
-	if err != nil {
-		t.Fatal(err)
-	}
 	// Wednesday in Nairobi; the jobs themselves run on the machine's clock.
-	c := &clinic{t: t, db: audit.New(audit.Config{Pool: pg.Pool, Tell: tell})}
+	c := &clinic{t: t, db: audit.New(audit.Config{Pool: pg.Pool, Tell: Tell})}
+	var err error
 	c.identity, err = identity.New(identity.Config{DB: c.db, RPID: "consult.example.org", RPName: "Consilium", Origins: []string{origin}, Demo: true})
 	if err != nil {
 		t.Fatal(err)

@@ -4,9 +4,30 @@ import (
 	"context"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
 
 	"github.com/consilium-health/consilium/credentialing/audit"
 )
+
+// jobRows are jobs of telling as columns: their arguments without the leaf, and the place
+// of their event among those appended.
+type jobRows struct {
+	args  []string
+	event []int
+}
+
+// queueJobs queues jobs as River's client inserts them (a test compares), and its call to
+// those who work: the client would ask the database twice while the log is locked.
+func queueJobs(b *pgx.Batch, jobs jobRows) {
+	b.Queue(`
+		with told as (
+			insert into river_job (args, kind, max_attempts, tags)
+			select jsonb_set(j.args, '{leaf}', to_jsonb(current_setting('consilium.leaf')::bigint + j.event)), $3, $4, '{}'
+			from unnest($1::jsonb[], $2::bigint[]) as j(args, event)
+			returning queue)
+		select pg_notify(concat(current_schema(), '.river_insert'), json_build_object('queue', queue)::text)
+		from (select distinct queue from told) as queues`, jobs.args, jobs.event, TellArgs{}.Kind(), river.MaxAttemptsDefault)
+}
 
 func insertMessage(ctx context.Context, tx *audit.Tx, id string, m Message) (bool, error) {
 	tag, err := tx.Exec(ctx, `

@@ -1,13 +1,10 @@
 package mail
 
 import (
-	"context"
+	"encoding/json"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
 	"github.com/consilium-health/consilium/credentialing/audit"
 )
@@ -29,30 +26,28 @@ func (TellArgs) Kind() string { return "tell" }
 // key names the message, so that a repeated job is seen to be the same.
 func (a TellArgs) key() string { return fmt.Sprintf("%d-%s", a.Leaf, a.Person) }
 
-// NewTell gives what audit.Config.Tell wants: jobs that are inserted in the
-// transaction of the event, so that a message is due exactly when its event stands.
-func NewTell(pool *pgxpool.Pool) (audit.Tell, error) {
-	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{})
-	if err != nil {
-		return nil, fmt.Errorf("mail: job client: %w", err)
-	}
-	return func(ctx context.Context, tx pgx.Tx, leaf int64, e audit.Event) error {
+// Tell is an audit.Tell: jobs that are inserted in the transaction of the events, so that
+// a message is due exactly when its event stands.
+func Tell(b *pgx.Batch, events []audit.Event) error {
+	var jobs jobRows
+	for i, e := range events {
 		seen := map[string]bool{}
-		var jobs []river.InsertManyParams
 		for _, person := range e.Tell {
 			if person == "" || seen[person] {
 				continue
 			}
 			seen[person] = true
-			jobs = append(jobs, river.InsertManyParams{Args: TellArgs{Leaf: leaf, Act: e.Act, Organization: e.Organization,
-				Actor: e.Actor, Objects: e.Objects, Reason: e.Reason, Person: person}})
+			args, err := json.Marshal(TellArgs{Act: e.Act, Organization: e.Organization, Actor: e.Actor, Objects: e.Objects, Reason: e.Reason, Person: person})
+			if err != nil {
+				return fmt.Errorf("mail of %s: %w", e.Act, err)
+			}
+			jobs.args, jobs.event = append(jobs.args, string(args)), append(jobs.event, i)
 		}
-		if len(jobs) == 0 {
-			return nil
-		}
-		if _, err := client.InsertManyTx(ctx, tx, jobs); err != nil {
-			return fmt.Errorf("enqueue mail of leaf %d: %w", leaf, err)
-		}
-		return nil
-	}, nil
+	}
+	if len(jobs.args) > 0 {
+		queueJobs(b, jobs)
+	}
+	return nil
 }
+
+var _ audit.Tell = Tell
