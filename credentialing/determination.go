@@ -102,11 +102,23 @@ type answer struct {
 // Record makes the canonical facts and answer of an evaluated question, and the
 // hash over both.
 func Record(q Question, held Credentials, d *Determination) error {
-	q, held = q.utc(), held.utc()
-	f, err := audit.Canonical(facts{Format: factsFormat, Question: q, Specialist: held})
+	w, err := audit.Canonical(held.utc())
 	if err != nil {
-		return fmt.Errorf("write facts of a determination: %w", err)
+		return fmt.Errorf("write credentials of a determination: %w", err)
 	}
+	return record(q, w, d)
+}
+
+// record is Record with the credentials in canonical JSON.
+func record(q Question, held []byte, d *Determination) error {
+	asked, err := audit.Canonical(q.utc())
+	if err != nil {
+		return fmt.Errorf("write question of a determination: %w", err)
+	}
+	// The canonical form of facts: its keys in order.
+	f := make([]byte, 0, len(asked)+len(held)+len(factsFormat)+50)
+	f = append(append(append(f, `{"format":"`+factsFormat+`","question":`...), asked...), `,"specialist":`...)
+	f = append(append(f, held...), '}')
 	byPlace := d.ByPlace
 	if byPlace == nil {
 		byPlace = []PlaceAnswer{}

@@ -135,7 +135,12 @@ func (f *Files) QueueDetermine(b *pgx.Batch, tx *audit.Tx, actor identity.Actor,
 		}
 		q := f.s.compose(a, f.d, f.now)
 		out[i] = Decide(q, *held)
-		if err := Record(q, *held, &out[i]); err != nil {
+		if w, ok := f.d.written[a.Person]; ok {
+			err = record(q, w, &out[i])
+		} else {
+			err = Record(q, *held, &out[i])
+		}
+		if err != nil {
 			return nil, err
 		}
 		out[i].ID = DeterminationID(newID())

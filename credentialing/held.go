@@ -44,12 +44,12 @@ func (s *Service) credentialsOf(ctx context.Context, tx *audit.Tx, knownAt time.
 	if err := tx.SendBatch(ctx, &b).Close(); err != nil {
 		return nil, mapped("read credentials", err)
 	}
-	return held(), nil
+	return held(s.Rules()), nil
 }
 
 // queueCredentials queues the questions of credentialsOf, one a table; what it returns
-// gives the answer once the batch has been read.
-func (s *Service) queueCredentials(b *pgx.Batch, knownAt time.Time, people ...identity.PersonID) func() map[identity.PersonID]*Credentials {
+// gives the answer, under rules, once the batch has been read.
+func (s *Service) queueCredentials(b *pgx.Batch, knownAt time.Time, people ...identity.PersonID) func(*RuleSet) map[identity.PersonID]*Credentials {
 	ids := make([]string, 0, len(people))
 	for _, p := range people {
 		if p != "" {
@@ -84,13 +84,13 @@ func (s *Service) queueCredentials(b *pgx.Batch, knownAt time.Time, people ...id
 	statuses := map[string][]StatusFrom{}
 	queueStatuses(b, args, statuses)
 	s.queueExclusions(b, args, out)
-	return func() map[identity.PersonID]*Credentials {
+	return func(rules *RuleSet) map[identity.PersonID]*Credentials {
 		for _, h := range counting(list) {
 			c, ok := out[h.person]
 			if !ok {
 				continue
 			}
-			h.Held.Territories = s.Rules().territories(h.Held.Territories)
+			h.Held.Territories = rules.territories(h.Held.Territories)
 			h.Held.Status = statuses[h.Held.ID]
 			if h.Held.Status == nil {
 				h.Held.Status = []StatusFrom{}
@@ -255,6 +255,12 @@ type dossier struct {
 	licenses   map[identity.OrganizationID][]FacilityLicense
 	agreements map[identity.OrganizationID][]Agreement // by the organization whose records go
 	employs    map[identity.PersonID][]tenure
+	written    map[identity.PersonID][]byte // credentials in canonical JSON, where they are kept
+}
+
+func newDossier() *dossier {
+	return &dossier{people: map[identity.PersonID]*Credentials{}, places: map[identity.OrganizationID]string{}, licenses: map[identity.OrganizationID][]FacilityLicense{},
+		agreements: map[identity.OrganizationID][]Agreement{}, employs: map[identity.PersonID][]tenure{}, written: map[identity.PersonID][]byte{}}
 }
 
 // load reads what is on file about everybody the questions are about, as known at an
@@ -269,7 +275,8 @@ func (s *Service) load(ctx context.Context, tx *audit.Tx, knownAt time.Time, ask
 }
 
 // queueLoad queues the questions of load; what it returns gives the answer once the batch
-// has been read.
+// has been read. What is kept of a few people and organizations is not read again while it
+// holds.
 func (s *Service) queueLoad(b *pgx.Batch, tx *audit.Tx, knownAt time.Time, asks ...Ask) func(ctx context.Context) (*dossier, error) {
 	people, organizations := map[identity.PersonID]bool{}, map[identity.OrganizationID]bool{}
 	for _, a := range asks {
@@ -278,22 +285,13 @@ func (s *Service) queueLoad(b *pgx.Batch, tx *audit.Tx, knownAt time.Time, asks 
 	}
 	delete(people, "")
 	delete(organizations, "")
-	d := &dossier{places: map[identity.OrganizationID]string{}, licenses: map[identity.OrganizationID][]FacilityLicense{},
-		agreements: map[identity.OrganizationID][]Agreement{}, employs: map[identity.PersonID][]tenure{}}
-	fresh := queueRules(b)
-	held := s.queueCredentials(b, knownAt, slices.Sorted(maps.Keys(people))...)
-	if len(organizations) > 0 {
-		orgs := idStrings(slices.Sorted(maps.Keys(organizations)))
-		args := pgx.StrictNamedArgs{"organizations": orgs, "known": knownAt}
-		d.queuePlaces(b, orgs)
-		d.queueLicenses(b, args)
-		d.queueAgreements(b, args)
-		d.queueTenures(b, idStrings(slices.Sorted(maps.Keys(people))))
+	who := subjects{slices.Sorted(maps.Keys(people)), slices.Sorted(maps.Keys(organizations))}
+	if who.few() {
+		if load, ok := s.queueKept(b, tx, knownAt, who); ok {
+			return load
+		}
 	}
-	return func(ctx context.Context) (*dossier, error) {
-		d.people = held()
-		return d, s.useRules(ctx, tx, *fresh)
-	}
+	return s.queueRead(b, tx, knownAt, who)
 }
 
 // idStrings are ids as the database takes them.

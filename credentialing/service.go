@@ -56,6 +56,7 @@ type Service struct {
 	scan    Scanner                      // nil: none
 	base    map[string][]byte            // the binary's packs
 	current atomic.Pointer[editionTable] // replaced whole when an edition is published
+	kept    keptFiles
 }
 
 // New compiles the packs, registers their editions, and returns the service. An
