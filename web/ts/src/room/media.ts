@@ -35,6 +35,7 @@ export class Media {
   private kit: Kit | null = null;
   private readonly rooms = new Map<RoomKey, Room>();
   private readonly playing = new Map<string, Playing>(); // by track sid
+  private readonly taken = new WeakSet<RemoteTrack>(); // the tracks that subscribed has seen
   private readonly packets = new Map<string, number>(); // RTP time last played, by track sid
   private readonly spokeAt = new Map<ParticipantID, number>();
   private readonly wanted = new Map<RoomKey, { mic: boolean; camera: boolean; screen: boolean }>();
@@ -283,6 +284,7 @@ export class Media {
   }
 
   private subscribed(kit: Kit, key: RoomKey, track: RemoteTrack, pub: RemoteTrackPublication, p: Participant): void {
+    this.taken.add(track);
     if (track.kind === kit.Track.Kind.Audio) {
       // The element must be in the page and not muted; a channel begins silent.
       const e = track.attach();
@@ -295,6 +297,20 @@ export class Media {
       volume(kit, track, db);
     }
     this.reportTracks(key, p);
+  }
+
+  /** The client may take a track without a word while it joins again: that is played too. */
+  private missed(kit: Kit): void {
+    for (const [key, room] of this.rooms) {
+      if (room.state !== kit.ConnectionState.Connected) continue;
+      for (const p of room.remoteParticipants.values()) {
+        for (const pub of p.trackPublications.values()) {
+          if (!pub.track || this.taken.has(pub.track)) continue;
+          this.log(`media ${key}: a track was taken without a word`);
+          this.subscribed(kit, key, pub.track, pub, p);
+        }
+      }
+    }
   }
 
   private reportTracks(key: RoomKey, p: Participant): void {
@@ -526,6 +542,7 @@ export class Media {
       this.watchdog();
       if (this.kit) this.watchMic(this.kit);
       if (n % 3 === 0) void this.speakers();
+      if (n % 10 === 0 && this.kit) this.missed(this.kit);
       if (n % 20 === 0) void this.health();
     }, tickMs);
   }
