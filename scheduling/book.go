@@ -140,7 +140,9 @@ func (s *Service) book(ctx context.Context, tx *audit.Tx, actor identity.Actor, 
 		w.interpreters = []identity.PersonID{req.Interpreter}
 	}
 	var used usedKey
-	w.also = func(b *pgx.Batch, tx *audit.Tx) { queueKey(b, tx, actorKey(actor), req.Key, &used) }
+	w.also = func(b *pgx.Batch, tx *audit.Tx, _ []identity.PersonID) {
+		queueKey(b, tx, actorKey(actor), req.Key, &used)
+	}
 	p, err := s.plan(ctx, tx, actor, w, candidates)
 	if err != nil {
 		return Appointment{}, err

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/consilium-health/consilium/credentialing/audit"
 	"github.com/consilium-health/consilium/credentialing/identity"
 )
@@ -28,6 +30,8 @@ func (s *Service) Search(ctx context.Context, actor identity.Actor, req SearchRe
 		if w.to.Sub(w.from) > longestAhead {
 			return fmt.Errorf("%w: more than %v at once", ErrInvalidRequest, longestAhead)
 		}
+		var carried map[identity.PersonID]FairNote
+		w.also = func(b *pgx.Batch, tx *audit.Tx, people []identity.PersonID) { carried = queueFair(b, tx, people) }
 		p, err := s.plan(ctx, tx, actor, w, candidates)
 		if err != nil {
 			return err
@@ -39,7 +43,7 @@ func (s *Service) Search(ctx context.Context, actor identity.Actor, req SearchRe
 		if answer, err = p.answer(grid, req.Limit); err != nil {
 			return err
 		}
-		return p.fair(ctx, tx, &answer)
+		return p.fair(ctx, tx, &answer, carried)
 	})
 	if err != nil {
 		return SearchAnswer{}, fmt.Errorf("search for case %s: %w", req.Case, err)

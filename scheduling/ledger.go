@@ -115,8 +115,9 @@ func (s *Service) weigh(ctx context.Context, tx *audit.Tx, id AppointmentID) err
 }
 
 // fair adds to an answer what each person carried of late, and the starts that are
-// fairest: what the patient wished first, then smallest highest balance, then earliest. It takes no start away.
-func (p *plan) fair(ctx context.Context, tx *audit.Tx, out *SearchAnswer) error {
+// fairest: what the patient wished first, then smallest highest balance, then earliest. It
+// takes no start away. known is what some of them carried.
+func (p *plan) fair(ctx context.Context, tx *audit.Tx, out *SearchAnswer, known map[identity.PersonID]FairNote) error {
 	if len(out.Slots) == 0 {
 		return nil
 	}
@@ -135,9 +136,12 @@ func (p *plan) fair(ctx context.Context, tx *audit.Tx, out *SearchAnswer) error 
 		}
 	}
 	slices.Sort(ids)
-	notes, err := fairHours(ctx, tx, ids)
-	if err != nil {
-		return err
+	notes := known
+	if slices.ContainsFunc(ids, func(id identity.PersonID) bool { _, ok := known[id]; return !ok }) {
+		var err error
+		if notes, err = fairHours(ctx, tx, ids); err != nil {
+			return err
+		}
 	}
 	highest := make([]int, len(out.Slots))
 	order := make([]int, len(out.Slots))
@@ -178,17 +182,26 @@ func insertFairHours(ctx context.Context, tx *audit.Tx, a Appointment, person id
 
 // fairHours reads balances over all clinics. Index fair_hours_entry_person.
 func fairHours(ctx context.Context, tx *audit.Tx, people []identity.PersonID) (map[identity.PersonID]FairNote, error) {
-	rows, _ := tx.Query(ctx, `
-		select person_id::text, balance, hard, visits
-		from fair_hours($1::uuid[], $2)`, strs(people), tx.Now().Add(-fairDays))
-	out := make(map[identity.PersonID]FairNote, len(people))
-	var n FairNote
-	_, err := pgx.ForEachRow(rows, []any{&n.Person, &n.Balance, &n.Hard, &n.Visits}, func() error {
-		out[n.Person] = n
-		return nil
-	})
-	if err != nil {
+	var b pgx.Batch
+	out := queueFair(&b, tx, people)
+	if err := tx.SendBatch(ctx, &b).Close(); err != nil {
 		return nil, fmt.Errorf("read fair hours: %w", err)
 	}
 	return out, nil
+}
+
+// queueFair queues what fairHours reads; what it returns is filled when the batch is read.
+func queueFair(b *pgx.Batch, tx *audit.Tx, people []identity.PersonID) map[identity.PersonID]FairNote {
+	out := make(map[identity.PersonID]FairNote, len(people))
+	b.Queue(`
+		select person_id::text, balance, hard, visits
+		from fair_hours($1::uuid[], $2)`, strs(people), tx.Now().Add(-fairDays)).Query(func(rows pgx.Rows) error {
+		var n FairNote
+		_, err := pgx.ForEachRow(rows, []any{&n.Person, &n.Balance, &n.Hard, &n.Visits}, func() error {
+			out[n.Person] = n
+			return nil
+		})
+		return err
+	})
+	return out
 }

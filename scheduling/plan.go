@@ -39,8 +39,9 @@ type planned struct {
 	asked map[identity.PersonID]AskState
 	// anyWay: relays are looked for even where somebody may carry the languages directly.
 	anyWay bool
-	// also, if set, queues questions of its own, answered after those about people.
-	also func(b *pgx.Batch, tx *audit.Tx)
+	// also, if set, queues questions of its own, answered after those about people: those
+	// of the visit, without interpreters.
+	also func(b *pgx.Batch, tx *audit.Tx, people []identity.PersonID)
 }
 
 // plan is what is known of the people of a meeting over a range: all that the search
@@ -265,7 +266,7 @@ func (s *Service) readPeople(ctx context.Context, tx *audit.Tx, p *plan, seated 
 	queueClinic(&b, tx, p.specialist, p.from, p.to, p.duration, &known)
 	queueNeeds(&b, tx, p.ref, p.facts.Patient, &p.needs)
 	if p.also != nil {
-		p.also(&b, tx)
+		p.also(&b, tx, seated)
 	}
 	if err := tx.SendBatch(ctx, &b).Close(); err != nil {
 		return known, fmt.Errorf("read the people of a visit: %w", err)

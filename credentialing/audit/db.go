@@ -112,6 +112,24 @@ func (db *DB) Read(ctx context.Context, s Scope, fn func(tx *Tx) error) error {
 	})
 }
 
+// Ask reads what queue queues in one read-only transaction in the given scope, as Read
+// does, in one round trip. now is the instant of the transaction.
+func (db *DB) Ask(ctx context.Context, s Scope, queue func(b *pgx.Batch, now time.Time)) error {
+	conn, err := db.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release() // which closes one that is left in a transaction
+	now := db.Now()
+	org, person := s.ids()
+	var b pgx.Batch
+	b.Queue("begin read only")
+	b.Queue(enterSQL, org, person, now.Format(time.RFC3339Nano))
+	queue(&b, now)
+	b.Queue("commit")
+	return conn.SendBatch(ctx, &b).Close()
+}
+
 // begin runs fn in a transaction on a connection of its own and commits it, unless it
 // was committed already, or rolls it back when fn fails.
 func (db *DB) begin(ctx context.Context, s Scope, o pgx.TxOptions, fn func(tx *Tx) error) error {
@@ -195,15 +213,16 @@ func (s Scope) ids() (org, person string) {
 // instant by service_now().
 func enter(ctx context.Context, tx pgx.Tx, s Scope, now time.Time) error {
 	org, person := s.ids()
-	_, err := tx.Exec(ctx, `
-		select set_config('consilium.organization', $1, true),
-		       set_config('consilium.person', $2, true),
-		       set_config('consilium.now', $3, true)`, org, person, now.Format(time.RFC3339Nano))
-	if err != nil {
+	if _, err := tx.Exec(ctx, enterSQL, org, person, now.Format(time.RFC3339Nano)); err != nil {
 		return fmt.Errorf("enter scope: %w", err)
 	}
 	return nil
 }
+
+const enterSQL = `
+	select set_config('consilium.organization', $1, true),
+	       set_config('consilium.person', $2, true),
+	       set_config('consilium.now', $3, true)`
 
 // Enter sets the scope of a running transaction until its end. A command that
 // finds out whose data it touches (a specialist opening a case of another clinic)

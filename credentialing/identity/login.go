@@ -10,6 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/consilium-health/consilium/credentialing/audit"
 )
 
@@ -40,21 +42,18 @@ func (s *Service) Authenticate(ctx context.Context, token string) (Actor, Login,
 	if !ok {
 		return Actor{}, Login{}, ErrNoLogin
 	}
-	var l Login
-	var p Person
-	var roles []Role
-	err := s.db.Read(ctx, audit.Scope{}, func(tx *audit.Tx) (err error) {
-		var grants []Grant
-		if l, p, grants, err = liveLogin(ctx, tx, hash); err != nil {
-			return err
-		}
-		if l.Seat == "" {
-			roles = rolesIn(grants, l.Organization)
-		}
-		return nil
-	})
+	var in signedIn
+	err := s.db.Ask(ctx, audit.Scope{}, func(b *pgx.Batch, now time.Time) { queueLogin(b, now, hash, &in) })
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = ErrNoLogin
+	}
 	if err != nil {
 		return Actor{}, Login{}, err
+	}
+	l, p := in.login, in.person
+	var roles []Role
+	if l.Seat == "" {
+		roles = rolesIn(in.grants, l.Organization)
 	}
 	if now := s.db.Now(); now.Sub(l.LastSeen) >= touchAfter {
 		l.LastSeen, l.IdleUntil = now, earlier(now.Add(idleOf(roles)), l.AbsoluteUntil)

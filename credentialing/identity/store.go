@@ -222,34 +222,38 @@ func (l Login) utc(stepUp *time.Time) Login {
 	return l
 }
 
-// liveLogin finds the login a token opens now with its person and, in the same round
-// trip, the grants that person has in force.
-func liveLogin(ctx context.Context, tx *audit.Tx, hash []byte) (l Login, p Person, grants []Grant, err error) {
-	var stepUp *time.Time
-	var b pgx.Batch
+// signedIn is the login a token opens now with its person and the grants that person has
+// in force.
+type signedIn struct {
+	login  Login
+	person Person
+	grants []Grant
+}
+
+// queueLogin queues the question who a token is: pgx.ErrNoRows if nobody.
+func queueLogin(b *pgx.Batch, now time.Time, hash []byte, into *signedIn) {
+	l, p := &into.login, &into.person
 	b.Queue(`
 		select `+loginColumns+`, `+personColumns+`
 		from login l -- login_token
 		join person p on p.id = l.person_id
 		where l.token_hash = $1 and l.revoked_at is null and l.idle_until > $2 and l.absolute_until > $2
-		  and p.disabled_at is null`, hash, tx.Now()).QueryRow(func(row pgx.Row) error {
-		return row.Scan(append(loginFields(&l, &stepUp),
+		  and p.disabled_at is null`, hash, now).QueryRow(func(row pgx.Row) error {
+		var stepUp *time.Time
+		err := row.Scan(append(loginFields(l, &stepUp),
 			&p.ID, &p.Name, &p.Title, &p.Language, &p.Languages, &p.Zone, &p.Home, &p.Specialty, &p.Email, &p.Gender, &p.Disabled)...)
+		*l = l.utc(stepUp)
+		return err
 	})
 	b.Queue(`
 		select `+grantColumns+`
 		from role_grant g -- role_grant_person
 		where g.person_id = (select l.person_id from login l where l.token_hash = $1)
 		  and g.valid_from <= $2 and (g.valid_until is null or g.valid_until > $2)
-		order by g.valid_from, g.id`, hash, tx.Now()).Query(func(rows pgx.Rows) (err error) {
-		grants, err = pgx.CollectRows(rows, scanGrant)
+		order by g.valid_from, g.id`, hash, now).Query(func(rows pgx.Rows) (err error) {
+		into.grants, err = pgx.CollectRows(rows, scanGrant)
 		return err
 	})
-	err = tx.SendBatch(ctx, &b).Close()
-	if errors.Is(err, pgx.ErrNoRows) {
-		err = ErrNoLogin
-	}
-	return l.utc(stepUp), p, grants, err
 }
 
 func loginLive(ctx context.Context, tx *audit.Tx, id LoginID) (live bool, err error) {
