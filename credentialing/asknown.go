@@ -2,6 +2,7 @@ package credentialing
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -21,7 +22,9 @@ type PastFile struct {
 	Credentials []PastCredential
 	Exclusions  []Exclusion // that count at Valid
 	CheckedAt   time.Time   // the last look into exclusion lists known then; zero: none
-	Matrix      []MatrixRow // by place
+	Roles       []PastRole
+	OwnPlaces   []OwnPlaceState // as they stood at Valid
+	Matrix      []MatrixRow     // by place
 	Timeline    []RecordEvent
 }
 
@@ -87,7 +90,13 @@ func (s *Service) AsKnown(ctx context.Context, actor identity.Actor, person iden
 		if known.After(tx.Now()) {
 			return &Invalid{Field: "known"}
 		}
-		rules := s.rulesAt(valid)
+		rules, _, err := s.rulesAsKnown(ctx, tx, valid, known)
+		if errors.Is(err, ErrNotYetKnown) { // nobody asked this of any rules then: by those of today
+			rules, err = s.rulesAt(valid), nil
+		}
+		if err != nil {
+			return err
+		}
 		held, err := s.CredentialsOf(ctx, tx, person, known)
 		if err != nil {
 			return err
@@ -100,6 +109,12 @@ func (s *Service) AsKnown(ctx context.Context, actor identity.Actor, person iden
 			if e.active(valid) {
 				f.Exclusions = append(f.Exclusions, e)
 			}
+		}
+		if f.Roles, err = selectRolesKnown(ctx, tx, person, valid, known); err != nil {
+			return err
+		}
+		if f.OwnPlaces, err = ownPlacesKnown(ctx, tx, rules, held, valid, known); err != nil {
+			return err
 		}
 		f.Matrix = s.matrix(rules, held, valid, known, places)
 		f.Timeline, err = selectTimeline(ctx, tx, person, known)

@@ -156,19 +156,26 @@ func (s *Service) QualifiedAll(ctx context.Context, tx *audit.Tx, asks []Qualify
 			out[i].Reason = "interpreter:no-certificate"
 			continue
 		}
-		q := &out[i]
-		q.OK, q.Reason, q.Until = rules.qualified(*c, a.Pair, a.Mode, a.At)
-		if q.OK && !q.Until.IsZero() && q.Until.Before(a.Through) {
-			q.OK, q.Reason = false, "interpreter:expired"
-		}
-		for _, e := range c.Exclusions {
-			if q.OK && e.From.After(a.At) && e.From.Before(a.Through) {
-				q.OK, q.Reason = false, "interpreter:excluded"
-			}
-		}
-		q.NextChange = NextChange(Question{Rules: rules}, *c, tx.Now(), a.Through)
+		out[i] = rules.qualification(*c, a)
+		out[i].NextChange = NextChange(Question{Rules: rules}, *c, tx.Now(), a.Through)
 	}
 	return out, nil
+}
+
+// qualification is a function of values: whether somebody may interpret for the whole of
+// [At, Through), without NextChange.
+func (rs *RuleSet) qualification(c Credentials, a Qualify) Qualification {
+	var q Qualification
+	q.OK, q.Reason, q.Until = rs.qualified(c, a.Pair, a.Mode, a.At)
+	if q.OK && !q.Until.IsZero() && q.Until.Before(a.Through) {
+		q.OK, q.Reason = false, "interpreter:expired"
+	}
+	for _, e := range c.Exclusions {
+		if q.OK && e.From.After(a.At) && e.From.Before(a.Through) {
+			q.OK, q.Reason = false, "interpreter:excluded"
+		}
+	}
+	return q
 }
 
 func insertDeterminations(ctx context.Context, tx *audit.Tx, list []*Determination, asks []Ask) error {

@@ -131,16 +131,6 @@ func (s *Service) NextChange(ctx context.Context, tx *audit.Tx, ask Ask, until t
 	return s.nextChange(s.compose(ask, d, now), *held, d, ask, now, until), nil
 }
 
-// Try answers like Judge and tells of each rule how it came out.
-func (s *Service) Try(ctx context.Context, tx *audit.Tx, ask Ask) (Determination, []RuleAnswer, error) {
-	q, held, err := s.question(ctx, tx, ask, tx.Now())
-	if err != nil {
-		return Determination{}, nil, err
-	}
-	d, rules := Trace(q, held)
-	return d, rules, nil
-}
-
 // JudgeAll answers many questions like Judge, with one query a table for all of
 // them: for lists and for looking again at what is booked. A question about somebody
 // who is not known is ErrNotFound.

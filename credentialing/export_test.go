@@ -6,6 +6,8 @@ import (
 	"io"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/consilium-health/consilium/credentialing/audit"
 	"github.com/consilium-health/consilium/credentialing/identity"
 )
@@ -61,4 +63,56 @@ func (s *Service) JudgeUnder(ctx context.Context, tx *audit.Tx, ask Ask, rules *
 	}
 	q.Rules = rules
 	return Decide(q, held), nil
+}
+
+// CredentialTasks are the tasks of the queue about credentials, from the plain reading of
+// everything on file.
+func (s *Service) CredentialTasks(ctx context.Context, actor identity.Actor) (out []QueueItem, err error) {
+	err = s.db.Read(ctx, actor.Scope(), func(tx *audit.Tx) error {
+		rows, err := tx.Query(ctx, `select id::text from credential`)
+		if err != nil {
+			return err
+		}
+		ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return err
+		}
+		people, err := selectPeopleOnFile(ctx, tx)
+		if err != nil {
+			return err
+		}
+		out, err = s.credentialTasks(ctx, tx, actor, ids, people)
+		return err
+	})
+	return out, err
+}
+
+// Helped counts what a task about a person helps by asking each question alone.
+func (s *Service) Helped(ctx context.Context, actor identity.Actor, queue []QueueItem, subjects []Subject) ([]int, error) {
+	of := make([]int, len(queue))
+	err := s.db.Read(ctx, actor.Scope(), func(tx *audit.Tx) error {
+		for i, task := range queue {
+			seen := map[string]bool{}
+			for _, x := range subjects {
+				if x.Ask.Person != task.Person {
+					continue
+				}
+				q, held, err := s.question(ctx, tx, x.Ask, tx.Now())
+				if err != nil {
+					return err
+				}
+				was := Decide(q, held)
+				better, able := assumeDone(q, held, task, tx.Now())
+				if was.Allowed() || !able {
+					continue
+				}
+				if is := Decide(better.q, better.held); is.Allowed() || fewer(stops(is), stops(was)) {
+					seen[x.Kind+x.ID] = true
+				}
+			}
+			of[i] = len(seen)
+		}
+		return nil
+	})
+	return of, err
 }

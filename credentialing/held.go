@@ -40,16 +40,33 @@ type claimed struct {
 // credentialsOf reads several people with one query a table.
 func (s *Service) credentialsOf(ctx context.Context, tx *audit.Tx, knownAt time.Time, people ...identity.PersonID) (map[identity.PersonID]*Credentials, error) {
 	var b pgx.Batch
-	held := s.queueCredentials(&b, knownAt, people...)
+	held := s.queueCredentials(&b, knownAt, knownAt.Before(tx.Now()), people...)
 	if err := tx.SendBatch(ctx, &b).Close(); err != nil {
 		return nil, mapped("read credentials", err)
 	}
 	return held(s.Rules()), nil
 }
 
+// presentPeopleSQL and pastPeopleSQL are where people are established and what they
+// speak, now and as it was known.
+const (
+	presentPeopleSQL = `
+		select p.id, p.home, p.languages, (
+			select max(x.checked_at) from exclusion_check x where x.person_id = p.id and x.recorded_at <= @known)
+		from person p
+		where p.id = any(@people::uuid[])`
+	pastPeopleSQL = `
+		select p.id, coalesce(k.home, ''), coalesce(k.languages, '{}'), (
+			select max(x.checked_at) from exclusion_check x where x.person_id = p.id and x.recorded_at <= @known)
+		from person p
+		left join person_known k on k.person_id = p.id and k.known @> @known::timestamptz
+		where p.id = any(@people::uuid[])`
+)
+
 // queueCredentials queues the questions of credentialsOf, one a table; what it returns
-// gives the answer, under rules, once the batch has been read.
-func (s *Service) queueCredentials(b *pgx.Batch, knownAt time.Time, people ...identity.PersonID) func(*RuleSet) map[identity.PersonID]*Credentials {
+// gives the answer, under rules, once the batch has been read. past tells that knownAt is
+// not now.
+func (s *Service) queueCredentials(b *pgx.Batch, knownAt time.Time, past bool, people ...identity.PersonID) func(*RuleSet) map[identity.PersonID]*Credentials {
 	ids := make([]string, 0, len(people))
 	for _, p := range people {
 		if p != "" {
@@ -58,11 +75,11 @@ func (s *Service) queueCredentials(b *pgx.Batch, knownAt time.Time, people ...id
 	}
 	args := pgx.StrictNamedArgs{"people": ids, "known": knownAt}
 	out := map[identity.PersonID]*Credentials{}
-	b.Queue(`
-		select p.id, p.home, p.languages, (
-			select max(x.checked_at) from exclusion_check x where x.person_id = p.id and x.recorded_at <= @known)
-		from person p
-		where p.id = any(@people::uuid[])`, args).Query(func(rows pgx.Rows) error {
+	peopleSQL := presentPeopleSQL
+	if past {
+		peopleSQL = pastPeopleSQL
+	}
+	b.Queue(peopleSQL, args).Query(func(rows pgx.Rows) error {
 		_, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (struct{}, error) {
 			c := &Credentials{List: []Held{}, Exclusions: []Exclusion{}}
 			var languages []string
@@ -286,7 +303,7 @@ func (s *Service) queueLoad(b *pgx.Batch, tx *audit.Tx, knownAt time.Time, asks 
 	delete(people, "")
 	delete(organizations, "")
 	who := subjects{slices.Sorted(maps.Keys(people)), slices.Sorted(maps.Keys(organizations))}
-	if who.few() {
+	if who.few() && !knownAt.Before(tx.Now()) {
 		if load, ok := s.queueKept(b, tx, knownAt, who); ok {
 			return load
 		}
@@ -349,12 +366,27 @@ func (d *dossier) queueAgreements(b *pgx.Batch, args pgx.StrictNamedArgs) {
 	})
 }
 
-func (d *dossier) queueTenures(b *pgx.Batch, people []string) {
-	b.Queue(`
-		select person_id, organization_id, valid_from, valid_until
-		from role_grant
-		where person_id = any($1::uuid[]) and organization_id is not null
-		order by id`, people).Query(func(rows pgx.Rows) error {
+// presentTenuresSQL and pastTenuresSQL are for whom people work, now and as it was known.
+const (
+	presentTenuresSQL = `
+		select g.person_id, g.organization_id, g.valid_from, g.valid_until
+		from role_grant g
+		where g.person_id = any(@people::uuid[]) and g.organization_id is not null and @known::timestamptz is not null
+		order by g.id`
+	pastTenuresSQL = `
+		select g.person_id, g.organization_id, g.valid_from, k.valid_until
+		from role_grant g
+		join role_known k on k.grant_id = g.id and k.known @> @known::timestamptz
+		where g.person_id = any(@people::uuid[]) and g.organization_id is not null
+		order by g.id`
+)
+
+func (d *dossier) queueTenures(b *pgx.Batch, people []string, knownAt time.Time, past bool) {
+	sql := presentTenuresSQL
+	if past {
+		sql = pastTenuresSQL
+	}
+	b.Queue(sql, pgx.StrictNamedArgs{"people": people, "known": knownAt}).Query(func(rows pgx.Rows) error {
 		var person identity.PersonID
 		var t tenure
 		var until *time.Time

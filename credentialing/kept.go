@@ -210,13 +210,14 @@ func (s *Service) queueRead(b *pgx.Batch, tx *audit.Tx, knownAt time.Time, who s
 	d := newDossier()
 	var now *marks
 	var fresh *int
-	if few := who.few(); few {
+	past := knownAt.Before(tx.Now())
+	if who.few() && !past {
 		now = queueMarks(b, who.ids())
 		fresh = &now.rules
 	} else {
 		fresh = queueRules(b)
 	}
-	held := s.queueCredentials(b, knownAt, who.people...)
+	held := s.queueCredentials(b, knownAt, past, who.people...)
 	if len(who.organizations) > 0 {
 		orgs := idStrings(who.organizations)
 		args := pgx.StrictNamedArgs{"organizations": orgs, "known": knownAt}
@@ -224,7 +225,7 @@ func (s *Service) queueRead(b *pgx.Batch, tx *audit.Tx, knownAt time.Time, who s
 		d.queueLicenses(b, args)
 		d.queueAgreements(b, args)
 	}
-	d.queueTenures(b, idStrings(who.people))
+	d.queueTenures(b, idStrings(who.people), knownAt, past)
 	return func(ctx context.Context) (*dossier, error) {
 		if err := s.useRules(ctx, tx, *fresh); err != nil {
 			return nil, err

@@ -173,3 +173,6 @@ func Enforced(limit string) (Activity, bool) {
 	a, ok := enforcedLimits[limit]
 	return a, ok
 }
+
+// InterpretModes are the ways of interpreting that a certificate names.
+var InterpretModes = []string{"simultaneous", "consecutive", "sign"}

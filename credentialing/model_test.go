@@ -106,6 +106,7 @@ func TestRecordAgreesWithAModelOnBothAxes(t *testing.T) {
 			w.clock.move(time.Duration(1+r.IntN(30)) * time.Hour)
 			now := w.clock.now()
 			moments = append(moments, now)
+			w.sameTasks(fmt.Sprintf("history %d, %s", seed, now))
 			step := []int{0, 0, 1, 1, 1, 3, 3, 3, 3, 4, 5, 5}[r.IntN(12)]
 			if len(m.claims) == 0 {
 				step = 0

@@ -4,9 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -115,52 +112,6 @@ type PersonFile struct {
 	ExclusionCheckedAt time.Time // zero: never
 }
 
-// QueueItem is something an officer should do next.
-type QueueItem struct {
-	Task         string // see the Task constants
-	Person       identity.PersonID
-	Credential   CredentialID
-	Exclusion    ExclusionID
-	Kind         Kind
-	Jurisdiction string
-	Number       string
-	Pack         string    // code, of TaskPack and TaskConfirm
-	Relied       Relied    // what rests on the pack's rules
-	Since        time.Time // when it began to wait, or when a credential ends
-	Ends         time.Time // of a credential that ends; zero if it does not
-	claimed      Moment    // the end that the current claim gives
-	// Blocked tells why the reader may not do it: they are the subject, or the one
-	// who did the first half.
-	Blocked bool
-	// ByLink tells that the claim came by an upload link, without sign-in.
-	ByLink bool
-}
-
-// The tasks of a queue, by harm.
-const (
-	TaskEvidence  = "evidence"  // a file of evidence is missing or was altered
-	TaskMatch     = "match"     // an undecided match on a sanction list
-	TaskOverdue   = "overdue"   // past its re-verification date
-	TaskReinstate = "reinstate" // good news that waits for a second officer
-	TaskApprove   = "approve"   // answered by the source, waits for approval
-	TaskReview    = "review"    // the source answered something else
-	TaskVerify    = "verify"    // claimed, nobody has asked the source
-	TaskSharing   = "sharing"   // what is shared of a privilege by proxy is to be reviewed
-	TaskExpiring  = "expiring"  // ends within 90 days
-	TaskCheckList = "lists"     // exclusion lists not looked at for 25 days
-	TaskPack      = "pack"      // a confirmed pack is to be looked at again
-	TaskConfirm   = "confirm"   // nobody has confirmed the rules that something rests on
-)
-
-var taskOrder = []string{TaskMatch, TaskEvidence, TaskOverdue, TaskPack, TaskReinstate, TaskApprove, TaskReview, TaskVerify, TaskSharing, TaskExpiring, TaskCheckList, TaskConfirm}
-
-// expiringSoon and listsSoon are how far ahead the queue looks: 90 days are the
-// first of NCQA's reminders; 25 days leave a week before ZZ-011 stops.
-const (
-	expiringSoon = 90 * day
-	listsSoon    = 25 * day
-)
-
 // File is what is on file about a person, with its standing at an instant. Officers
 // read everybody's, others their own.
 func (s *Service) File(ctx context.Context, actor identity.Actor, person identity.PersonID, at time.Time) (PersonFile, error) {
@@ -211,102 +162,6 @@ func (s *Service) View(ctx context.Context, actor identity.Actor, id CredentialI
 		return err
 	})
 	return v, err
-}
-
-// Queue is what waits for officers, by harm and then by how long it has waited.
-func (s *Service) Queue(ctx context.Context, actor identity.Actor) ([]QueueItem, error) {
-	if !officer(actor) {
-		return nil, ErrForbidden
-	}
-	out := []QueueItem{}
-	err := s.db.Read(ctx, actor.Scope(), func(tx *audit.Tx) error {
-		people, err := selectPeopleOnFile(ctx, tx)
-		if err != nil {
-			return err
-		}
-		held, err := s.credentialsOf(ctx, tx, tx.Now(), people...)
-		if err != nil {
-			return err
-		}
-		everybody := Credentials{}
-		for _, c := range held {
-			everybody.List = append(everybody.List, c.List...)
-		}
-		views, err := s.views(ctx, tx, tx.Now(), everybody, `true`)
-		if err != nil {
-			return err
-		}
-		now := tx.Now()
-		for _, v := range views {
-			out = append(out, v.tasks(actor, now)...)
-		}
-		for id, c := range held {
-			if relied(c.List) && (c.ExclusionCheckedAt == nil || now.Sub(*c.ExclusionCheckedAt) > listsSoon) {
-				out = append(out, QueueItem{Task: TaskCheckList, Person: id, Since: orZero(c.ExclusionCheckedAt)})
-			}
-		}
-		packs, err := s.packTasks(ctx, tx, actor)
-		if err != nil {
-			return err
-		}
-		out = append(out, packs...)
-		matches, err := selectUndecided(ctx, tx, actor)
-		out = append(out, matches...)
-		return err
-	})
-	slices.SortStableFunc(out, func(a, b QueueItem) int {
-		if x, y := slices.Index(taskOrder, a.Task), slices.Index(taskOrder, b.Task); x != y {
-			return x - y
-		}
-		if a.Task == TaskConfirm { // by what they mean for people
-			return b.Relied.Bookings + b.Relied.Cases - a.Relied.Bookings - a.Relied.Cases
-		}
-		if c := a.Since.Compare(b.Since); c != 0 {
-			return c
-		}
-		return strings.Compare(string(a.Person)+string(a.Credential), string(b.Person)+string(b.Credential))
-	})
-	return out, err
-}
-
-// relied tells whether somebody works by what they hold.
-func relied(list []Held) bool {
-	return slices.ContainsFunc(list, func(h Held) bool { return h.Kind == KindLicense || h.Kind == KindRegistration })
-}
-
-// tasks are what an officer should do about a credential.
-func (v CredentialView) tasks(actor identity.Actor, now time.Time) (out []QueueItem) {
-	item := func(task string, since time.Time, blocked bool) {
-		out = append(out, QueueItem{Task: task, Person: v.Person, Credential: v.ID, Kind: v.Kind, Jurisdiction: v.Jurisdiction, Number: v.Number,
-			Since: since, Ends: v.Standing.Ends, claimed: v.Claim.ValidTo, Blocked: blocked || v.Person == actor.Person,
-			ByLink: v.ByLink})
-	}
-	switch v.State {
-	case StateClaimed, StateRejected:
-		item(TaskVerify, v.EnteredAt, false)
-	case StateNeedsReview:
-		item(TaskReview, v.Verification.AskedAt, false)
-	case StateAnswered:
-		item(TaskApprove, v.Verification.AskedAt, v.Verification.Verifier == actor.Person)
-	}
-	if slices.ContainsFunc(v.Evidence, func(e EvidenceView) bool { return e.Fault != "" }) {
-		item(TaskEvidence, time.Time{}, false)
-	}
-	if v.Standing.Overdue {
-		item(TaskOverdue, v.Counts.Verified.NextDue, false)
-	}
-	if v.Standing.Usable && !v.NextReview.IsZero() && v.NextReview.Sub(now) < reviewSoon {
-		item(TaskSharing, v.NextReview, false)
-	}
-	if v.Standing.Usable && !v.Standing.Ends.IsZero() && v.Standing.Ends.Sub(now) < expiringSoon {
-		item(TaskExpiring, v.Standing.Ends, false)
-	}
-	for _, st := range v.Statuses {
-		if st.Pending() {
-			item(TaskReinstate, st.RecordedAt, st.Reported == actor.Person)
-		}
-	}
-	return out
 }
 
 // DeterminationsOf are the last answers about a person, newest first.
@@ -360,20 +215,26 @@ func (s *Service) Check(ctx context.Context, actor identity.Actor, id Determinat
 	return d, differs, err
 }
 
-// views reads credentials that where names, with what stands beside them.
-func (s *Service) views(ctx context.Context, tx *audit.Tx, at time.Time, held Credentials, where string, args ...any) ([]CredentialView, error) {
-	rows, err := tx.Query(ctx, `
+// viewsSQL selects credentials c with the versions of their claims and verifications that
+// are meant by two conditions: those that stand now, or those known at an instant.
+func viewsSQL(claim, verification string) string {
+	return `
 		select c.id, c.person_id, c.kind, c.issuer, c.number, coalesce(c.jurisdiction, ''), c.via,
 			cl.id, cl.content, cl.entered_by, lower(cl.known), cl.link_id is not null, v.id, v.verifier_id, v.approver_id, v.method, v.source, v.source_address,
 			v.asked_at, v.result, v.result_reason, v.source_status, coalesce(encode(v.evidence_sha256, 'hex'), ''), v.state, v.next_due
 		from credential c
-		join credential_claim cl on cl.credential_id = c.id and upper_inf(cl.known)
+		join credential_claim cl on cl.credential_id = c.id and ` + claim + `
 		left join lateral (
 			select v.*
 			from verification v
-			where v.credential_id = c.id and v.claim_id = cl.id and upper_inf(v.known)
+			where v.credential_id = c.id and v.claim_id = cl.id and ` + verification + `
 			order by v.state = 'approved', v.asked_at desc, v.id desc
-			limit 1) v on true
+			limit 1) v on true`
+}
+
+// views reads credentials that where names, with what stands beside them.
+func (s *Service) views(ctx context.Context, tx *audit.Tx, at time.Time, held Credentials, where string, args ...any) ([]CredentialView, error) {
+	rows, err := tx.Query(ctx, viewsSQL(`upper_inf(cl.known)`, `upper_inf(v.known)`)+`
 		where `+where+`
 		order by c.kind, c.jurisdiction, c.id`, args...)
 	if err != nil {
@@ -383,11 +244,28 @@ func (s *Service) views(ctx context.Context, tx *audit.Tx, at time.Time, held Cr
 	if err != nil {
 		return nil, mapped("read credentials", err)
 	}
-	byID := map[string]*CredentialView{}
+	byID := s.standings(out, held, at)
 	ids := make([]string, 0, len(out))
 	for i := range out {
-		byID[string(out[i].ID)] = &out[i]
 		ids = append(ids, string(out[i].ID))
+	}
+	if err := selectEvidenceViews(ctx, tx, ids, byID); err != nil {
+		return nil, err
+	}
+	if err := selectReviews(ctx, tx, ids, byID); err != nil {
+		return nil, err
+	}
+	for i := range out {
+		out[i].NextReview = out[i].reviewDue()
+	}
+	return out, selectStatusViews(ctx, tx, ids, byID)
+}
+
+// standings adds what counts of each credential and how it stands at an instant.
+func (s *Service) standings(out []CredentialView, held Credentials, at time.Time) map[string]*CredentialView {
+	byID := map[string]*CredentialView{}
+	for i := range out {
+		byID[string(out[i].ID)] = &out[i]
 	}
 	for _, h := range held.List {
 		v, ok := byID[h.ID]
@@ -400,16 +278,7 @@ func (s *Service) views(ctx context.Context, tx *audit.Tx, at time.Time, held Cr
 			v.Counts, v.Standing = h, st
 		}
 	}
-	if err := selectEvidenceViews(ctx, tx, ids, byID); err != nil {
-		return nil, err
-	}
-	if err := selectReviews(ctx, tx, ids, byID); err != nil {
-		return nil, err
-	}
-	for i := range out {
-		out[i].NextReview = out[i].reviewDue()
-	}
-	return out, selectStatusViews(ctx, tx, ids, byID)
+	return byID
 }
 
 func scanView(row pgx.CollectableRow) (CredentialView, error) {
@@ -552,46 +421,27 @@ func selectPeopleOnFile(ctx context.Context, tx *audit.Tx) ([]identity.PersonID,
 	return out, mapped("list people on file", err)
 }
 
+// Named is somebody on file.
+type Named struct {
+	ID   identity.PersonID
+	Name string
+}
+
 // OnFile are all people who hold something, for officers.
-func (s *Service) OnFile(ctx context.Context, actor identity.Actor) (out []identity.PersonID, err error) {
+func (s *Service) OnFile(ctx context.Context, actor identity.Actor) (out []Named, err error) {
 	if !officer(actor) {
 		return nil, ErrForbidden
 	}
 	err = s.db.Read(ctx, actor.Scope(), func(tx *audit.Tx) error {
-		out, err = selectPeopleOnFile(ctx, tx)
-		return err
+		rows, err := tx.Query(ctx, `
+			select p.id::text, p.name
+			from person p
+			where exists (select 1 from credential c where c.person_id = p.id) -- credential_number_unique`)
+		if err != nil {
+			return mapped("list people on file", err)
+		}
+		out, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Named])
+		return mapped("list people on file", err)
 	})
 	return out, err
-}
-
-// Question tries a question for an officer: the answer, and every rule with how it
-// came out. Nothing is kept.
-func (s *Service) Question(ctx context.Context, actor identity.Actor, ask Ask) (d Determination, rules []RuleAnswer, err error) {
-	if !officer(actor) {
-		return d, nil, ErrForbidden
-	}
-	err = s.db.Read(ctx, actor.Scope(), func(tx *audit.Tx) error {
-		d, rules, err = s.Try(ctx, tx, ask)
-		if err != nil {
-			return fmt.Errorf("try a question: %w", err)
-		}
-		return nil
-	})
-	return d, rules, err
-}
-
-// ExportFile is File at this instant for a program that takes it elsewhere: that it did
-// is an event. Officers export everybody's, others their own.
-func (s *Service) ExportFile(ctx context.Context, actor identity.Actor, person identity.PersonID) (PersonFile, error) {
-	f, err := s.File(ctx, actor, person, s.db.Now())
-	if err != nil {
-		return f, err
-	}
-	err = s.db.Write(ctx, actor.Scope(), func(tx *audit.Tx) error {
-		ev := actor.Event("credential.exported")
-		ev.Objects = map[string]string{"person": string(person)}
-		tx.Append(ev)
-		return nil
-	})
-	return f, err
 }

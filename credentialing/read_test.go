@@ -111,13 +111,14 @@ func TestEvidenceComesBackByteForByte(t *testing.T) {
 func TestTriedQuestionShowsEveryRule(t *testing.T) {
 	w := newWorld(t)
 	w.cast()
-	d, rules, err := w.s.Question(t.Context(), w.grace, w.ask(w.weber, credentialing.JointVideoVisit))
+	answer, err := w.s.AskKnown(t.Context(), w.grace, w.ask(w.weber, credentialing.JointVideoVisit), w.clock.now())
+	d, rules := answer.Determination, answer.Rules
 	w.must(err)
 	i := slices.IndexFunc(rules, func(r credentialing.RuleAnswer) bool { return r.Rule == "KE-002" })
 	if d.Allowed() || i < 0 || rules[i].Holds != credentialing.True {
 		t.Errorf("%s, KE-002 %+v", d.Decision, rules)
 	}
-	if _, _, err := w.s.Question(t.Context(), w.weber, w.ask(w.weber, credentialing.JointVideoVisit)); !errors.Is(err, credentialing.ErrForbidden) {
+	if _, err := w.s.AskKnown(t.Context(), w.weber, w.ask(w.tremblay, credentialing.JointVideoVisit), w.clock.now()); !errors.Is(err, credentialing.ErrNotFound) {
 		t.Errorf("a specialist tries questions: %v", err)
 	}
 	var stored int

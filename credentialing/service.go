@@ -57,6 +57,7 @@ type Service struct {
 	base    map[string][]byte            // the binary's packs
 	current atomic.Pointer[editionTable] // replaced whole when an edition is published
 	kept    keptFiles
+	past    pastRules
 }
 
 // New compiles the packs, registers their editions, and returns the service. An

@@ -161,6 +161,7 @@
 //	/sessions/{appointment}               door, lobby and room (area room)
 //	/sessions/{session}/feed              its WebSocket
 //	/credentials …                        area officer
+//	/credentials/try                      a question at one instant as known at another, also as JSON (area then)
 //	/renew/{token}                        link of a reminder: send the renewed document (area upload)
 //	/fhir/…                               FHIR R4, read only (web/fhir)
 package web

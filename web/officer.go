@@ -146,17 +146,13 @@ func (s *Server) officerQueue(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("people on file: %w", err)
 	}
-	names, err := s.namesOf(r.Context(), onFile)
-	if err != nil {
-		return err
-	}
 	p := pages.OfficerPage{Unverified: s.unverifiedNotice(), Find: strings.TrimSpace(r.URL.Query().Get("name"))}
 	if err := s.fillQueue(r, &p, queue); err != nil {
 		return err
 	}
-	for _, id := range onFile {
-		if p.Find == "" || strings.Contains(strings.ToLower(names[id]), strings.ToLower(p.Find)) {
-			p.People = append(p.People, pages.OfficerPerson{Href: "/credentials/people/" + string(id), Name: names[id]})
+	for _, who := range onFile {
+		if p.Find == "" || strings.Contains(strings.ToLower(who.Name), strings.ToLower(p.Find)) {
+			p.People = append(p.People, pages.OfficerPerson{Href: "/credentials/people/" + string(who.ID), Name: who.Name})
 		}
 	}
 	slices.SortFunc(p.People, func(a, b pages.OfficerPerson) int { return strings.Compare(a.Name, b.Name) })

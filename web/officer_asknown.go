@@ -1,10 +1,11 @@
 package web
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
-	"time"
 
 	"github.com/consilium-health/consilium/credentialing"
 	"github.com/consilium-health/consilium/credentialing/identity"
@@ -42,31 +43,24 @@ func (s *Server) asKnown(w http.ResponseWriter, r *http.Request) error {
 	now := s.now()
 	f.Prefill("valid", now.In(l.Zone()).Format(localTime))
 	f.Prefill("known", now.In(l.Zone()).Format(localTime))
-	when := func(field string) time.Time {
-		if !r.URL.Query().Has(field) {
-			return now
-		}
-		t, err := time.ParseInLocation(localTime, f.Value(field), l.Zone())
-		if err != nil {
-			f.Fail(field, i18n.OfficerWhenBad)
-			return now
-		}
-		return t.UTC()
+	valid, _, _, ok := readWhen(f.Value("valid"), l.Zone())
+	if !ok {
+		f.Fail("valid", i18n.OfficerWhenBad)
+		valid = now
+	} else if !r.URL.Query().Has("valid") {
+		valid = now
 	}
-	valid, known := when("valid"), when("known")
-	if end := known.Add(time.Minute - 1); known.Before(now) { // the minute that was named, to its end
-		known = end
-		if end.After(now) {
-			known = now
-		}
-	}
+	known := s.readKnown(l, &f, "known")
 	var places []string
 	if place := strings.ToUpper(f.Value("place")); place != "" {
 		places = append(places, place)
 	}
 	file, err := s.d.Credentialing.AsKnown(r.Context(), actor, id, valid, known, places...)
 	if err != nil {
-		if e := s.failForm(&f, err); e != nil {
+		if errors.Is(err, credentialing.ErrNotFound) {
+			return fmt.Errorf("file as it was known: %w", err)
+		}
+		if e := s.failKnown(&f, err); e != nil {
 			return fmt.Errorf("file as it was known: %w", e)
 		}
 		if file, err = s.d.Credentialing.AsKnown(r.Context(), actor, id, valid, now, places...); err != nil {
@@ -100,6 +94,13 @@ func (s *Server) asKnown(w http.ResponseWriter, r *http.Request) error {
 	}
 	for i := range p.Matrix {
 		p.Matrix[i].Tied = tied[p.Matrix[i].Place]
+	}
+	if p.Record.Roles, err = s.roleRows(r.Context(), l, file.Roles); err != nil {
+		return err
+	}
+	p.Record.Statements = statementRows(file.OwnPlaces, file.Valid)
+	if actor.Has(identity.RoleOfficer) {
+		p.Ask = "/credentials/try?" + url.Values{"person": {string(id)}, "at": {f.Value("valid")}, "known": {f.Value("known")}}.Encode()
 	}
 	ids := []identity.PersonID{id}
 	for _, e := range file.Timeline {

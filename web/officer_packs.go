@@ -126,33 +126,6 @@ func (s *Server) subjects(ctx context.Context, actor identity.Actor) ([]credenti
 	return out, nil
 }
 
-// refusedSubjects are those of subjects that may be refused now.
-func (s *Server) refusedSubjects(ctx context.Context, actor identity.Actor) ([]credentialing.Subject, error) {
-	if s.d.Scheduling == nil {
-		return nil, nil
-	}
-	clinics, err := s.d.Scheduling.ClinicsWaiting(ctx, actor)
-	if err != nil {
-		return nil, err
-	}
-	var out []credentialing.Subject
-	for _, o := range clinics {
-		booked, err := s.d.Scheduling.RefusedSubjects(ctx, actor, o)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, booked...)
-		if s.d.Workspace != nil {
-			open, err := s.d.Workspace.RefusedSubjects(ctx, actor, o)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, open...)
-		}
-	}
-	return out, nil
-}
-
 func (s *Server) packPage(w http.ResponseWriter, r *http.Request) error {
 	return s.showPack(w, r, http.StatusOK, pages.Form{})
 }

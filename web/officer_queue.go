@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/consilium-health/consilium/credentialing"
 	"github.com/consilium-health/consilium/credentialing/identity"
+	"github.com/consilium-health/consilium/scheduling"
 	"github.com/consilium-health/consilium/web/i18n"
 	"github.com/consilium-health/consilium/web/pages"
 )
@@ -45,11 +47,10 @@ var queueShows = []queueShow{
 // waits is worked out for what the page shows only.
 func (s *Server) fillQueue(r *http.Request, p *pages.OfficerPage, queue []credentialing.QueueItem) error {
 	l, show := localizer(r), r.URL.Query().Get("show")
-	subjects, err := s.refusedSubjects(r.Context(), actorOf(r))
+	clinics, held, err := s.heldBookings(r.Context(), actorOf(r))
 	if err != nil {
 		return fmt.Errorf("what waits for officers: %w", err)
 	}
-	held := heldBookings(subjects)
 	narrow := func(credentialing.QueueItem, time.Time) bool { return show != "held" }
 	p.Shows = []pages.QueueShow{{Href: "/credentials", Label: l.T(i18n.ComplianceShowAll), Count: len(queue), Current: true}}
 	for _, one := range queueShows {
@@ -90,7 +91,15 @@ func (s *Server) fillQueue(r *http.Request, p *pages.OfficerPage, queue []creden
 	if !p.HeldShown {
 		held = nil
 	}
-	waiting, err := s.d.Credentialing.WaitingFor(r.Context(), actorOf(r), shown, concerned(subjects, shown, held))
+	subjects, err := s.refusedSubjects(r.Context(), actorOf(r), clinics, shown, held)
+	if err != nil {
+		return fmt.Errorf("what waits for officers: %w", err)
+	}
+	ids := make([]string, len(held))
+	for i, h := range held {
+		ids[i] = string(h.ID)
+	}
+	waiting, err := s.d.Credentialing.WaitingFor(r.Context(), actorOf(r), shown, subjects, ids)
 	if err != nil {
 		return fmt.Errorf("what waits for officers: %w", err)
 	}
@@ -106,13 +115,7 @@ func (s *Server) fillQueue(r *http.Request, p *pages.OfficerPage, queue []creden
 	if !p.HeldShown {
 		return nil
 	}
-	list := waiting.Held[:0]
-	for _, h := range waiting.Held {
-		if slices.Contains(held, h.ID) {
-			list = append(list, h)
-		}
-	}
-	return s.fillHeld(r, p, list)
+	return s.fillHeld(r, p, waiting.Held)
 }
 
 // So many rows does a page of the queue show, and of the bookings that are held.
@@ -121,43 +124,61 @@ const (
 	heldRows  = 20
 )
 
-// heldBookings are the bookings that are set aside, by their time.
-func heldBookings(subjects []credentialing.Subject) (ids []string) {
-	var list []credentialing.Subject
-	seen := map[string]bool{}
-	for _, x := range subjects {
-		if x.Held && !seen[x.ID] {
-			seen[x.ID] = true
-			list = append(list, x)
+// heldBookings are the clinics where something is refused or due to be looked at again,
+// and the bookings that are set aside there, by their time.
+func (s *Server) heldBookings(ctx context.Context, actor identity.Actor) (clinics []identity.OrganizationID, held []scheduling.HeldBooking, err error) {
+	if s.d.Scheduling == nil {
+		return nil, nil, nil
+	}
+	if clinics, err = s.d.Scheduling.ClinicsWaiting(ctx, actor); err != nil {
+		return nil, nil, err
+	}
+	for _, o := range clinics {
+		of, err := s.d.Scheduling.HeldBookings(ctx, actor, o)
+		if err != nil {
+			return nil, nil, err
 		}
+		held = append(held, of...)
 	}
-	slices.SortStableFunc(list, func(a, b credentialing.Subject) int { return a.Ask.At.Compare(b.Ask.At) })
-	for _, x := range list {
-		ids = append(ids, x.ID)
-	}
-	return ids
+	slices.SortStableFunc(held, func(a, b scheduling.HeldBooking) int { return a.Start.Compare(b.Start) })
+	return clinics, held, nil
 }
 
-// concerned are the subjects of the people whose tasks are shown, of all where a pack
-// is a task, and of some bookings.
-func concerned(subjects []credentialing.Subject, tasks []credentialing.QueueItem, held []string) []credentialing.Subject {
-	people, bookings := map[identity.PersonID]bool{}, map[string]bool{}
+// refusedSubjects are the questions that may be refused now about the people whose tasks
+// are shown, and those of some bookings.
+func (s *Server) refusedSubjects(ctx context.Context, actor identity.Actor, clinics []identity.OrganizationID, tasks []credentialing.QueueItem, held []scheduling.HeldBooking) ([]credentialing.Subject, error) {
+	var people []identity.PersonID
 	for _, t := range tasks {
-		if t.Pack != "" {
-			return subjects
+		if t.Pack == "" && !slices.Contains(people, t.Person) {
+			people = append(people, t.Person)
 		}
-		people[t.Person] = true
-	}
-	for _, id := range held {
-		bookings[id] = true
 	}
 	var out []credentialing.Subject
-	for _, x := range subjects {
-		if people[x.Ask.Person] || bookings[x.ID] {
-			out = append(out, x)
+	for _, o := range clinics {
+		var ids []scheduling.AppointmentID
+		for _, h := range held {
+			if h.Organization == o {
+				ids = append(ids, h.ID)
+			}
 		}
+		if len(people)+len(ids) == 0 {
+			continue
+		}
+		booked, err := s.d.Scheduling.RefusedSubjects(ctx, actor, o, people, ids)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, booked...)
+		if s.d.Workspace == nil || len(people) == 0 {
+			continue
+		}
+		open, err := s.d.Workspace.RefusedSubjects(ctx, actor, o, people)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, open...)
 	}
-	return out
+	return out, nil
 }
 
 func (s *Server) fillHeld(r *http.Request, p *pages.OfficerPage, held []credentialing.Difference) error {

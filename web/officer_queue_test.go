@@ -2,8 +2,12 @@ package web
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/consilium-health/consilium/credentialing"
+	"github.com/consilium-health/consilium/scheduling"
 )
 
 func TestTheQueueSaysHowManyBookingsWaitAndWhichAreHeld(t *testing.T) {
@@ -41,4 +45,48 @@ func TestTheQueueSaysHowManyBookingsWaitAndWhichAreHeld(t *testing.T) {
 		t.Errorf("the booking is still held:\n%s", body)
 	}
 	o.everyTongue(t, "kiptoo", "/credentials", "/credentials?show=held", "/credentials?show=90", "/credentials?show=verify")
+}
+
+// TestTheQueueCountsWhatWaitsForAPack asks as a service that relies on confirmed rules
+// only: all that is refused where the pack applies waits for its confirmation.
+func TestTheQueueCountsWhatWaitsForAPack(t *testing.T) {
+	c := openClinic(t)
+	o := office{house: c.house, cred: c.cred}
+	c.book()
+	tasks := []credentialing.QueueItem{{Task: credentialing.TaskConfirm, Pack: "KE"}, {Task: credentialing.TaskConfirm, Pack: "DE"},
+		{Task: credentialing.TaskConfirm, Pack: "ZZ"}}
+	strict, err := credentialing.New(credentialing.Config{DB: c.db, Identity: c.identity, Zones: scheduling.LoadZone})
+	if err != nil {
+		t.Fatal(err)
+	}
+	waits := func(s *credentialing.Service) []int {
+		t.Helper()
+		got, err := s.WaitingFor(t.Context(), c.actor("kiptoo"), tasks, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got.Of
+	}
+	if _, err := c.scheduling.Reevaluate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.cases.Reevaluate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := waits(strict); !slices.Equal(got, []int{0, 0, 0}) {
+		t.Errorf("nothing is refused, and %v wait", got)
+	}
+	o.send(t, "wanjiru", "/credentials/"+string(c.licenses["DEMO-KE-T001"])+"/status", url.Values{"new_status": {"suspended"}, "status_source": {"Council"}})
+	if _, err := c.scheduling.Reevaluate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.cases.Reevaluate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := waits(strict); !slices.Equal(got, []int{1, 0, 1}) {
+		t.Errorf("a booking is refused in Kenya, and %v wait", got)
+	}
+	if got := waits(c.cred); !slices.Equal(got, []int{0, 0, 0}) {
+		t.Errorf("where unconfirmed rules count %v wait for them", got)
+	}
 }

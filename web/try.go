@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -18,29 +19,44 @@ import (
 // localTime is how a browser writes a date and time without a zone.
 const localTime = "2006-01-02T15:04"
 
+// interpret is the activity of a question about an interpreter.
+const interpret = "interpret"
+
+// tryQuestion answers a question of an officer, also about the past: what is true at one
+// instant as it was on record at another. A program gets the same as JSON.
 func (s *Server) tryQuestion(w http.ResponseWriter, r *http.Request) error {
 	l, actor := localizer(r), actorOf(r)
 	f := pages.Form{Values: r.URL.Query()}
-	asked := f.Values.Has("activity")
+	asked := f.Values.Has("activity") || wantsJSON(r)
 	// The next full minute: nothing of what is on file is younger than that.
 	f.Prefill("at", s.now().Add(time.Minute).In(l.Zone()).Format(localTime))
-	p := pages.TryPage{Unverified: s.unverifiedNotice()}
+	p := pages.TryPage{Unverified: s.unverifiedNotice(), Interprets: f.Value("activity") == interpret}
 	if err := s.tryChoices(r.Context(), actor, l, &p); err != nil {
 		return err
 	}
 	status := http.StatusOK
 	if asked {
-		ask := s.askOf(l, &f)
+		q := s.readQuestion(l, &f, p.Clinics)
+		var a credentialing.KnownAnswer
+		var err error
 		if f.OK() {
-			d, rules, err := s.d.Credentialing.Question(r.Context(), actor, ask)
-			if err == nil {
-				p.Answer = s.tryAnswer(l, d, rules)
-			} else if err := s.failForm(&f, err); err != nil {
-				return fmt.Errorf("try a question: %w", err)
+			if a, err = s.answerKnown(r.Context(), actor, q); err != nil {
+				if err := s.failKnown(&f, err); err != nil {
+					return fmt.Errorf("try a question: %w", err)
+				}
 			}
 		}
-		if !f.OK() {
+		switch {
+		case !f.OK() && wantsJSON(r):
+			return s.refuseJSON(w, l, f)
+		case !f.OK():
 			status = http.StatusUnprocessableEntity
+		case wantsJSON(r):
+			return writeJSON(w, http.StatusOK, s.knownAnswerJSON(l, q, a))
+		default:
+			if p.Answer, err = s.tryAnswer(r.Context(), l, q, a); err != nil {
+				return err
+			}
 		}
 	}
 	p.Form = f
@@ -52,30 +68,64 @@ func (s *Server) tryQuestion(w http.ResponseWriter, r *http.Request) error {
 	return s.render(w, r, status, pages.Try(p))
 }
 
-// askOf reads a question. The facts of the case are taken as given, so that only
+// knownQuestion is a question on both axes of time.
+type knownQuestion struct {
+	person    identity.PersonID
+	activity  string // one of the activities, or interpret
+	place     string
+	at, until time.Time // until zero: at alone
+	known     time.Time
+	pair      [2]string // of interpret
+	way       string
+	ask       credentialing.Ask
+}
+
+// readQuestion reads a question. The facts of the case are taken as given, so that only
 // person, place and time decide.
-func (s *Server) askOf(l *i18n.Localizer, f *pages.Form) credentialing.Ask {
-	acts := make([]string, 0, len(credentialing.Activities))
+func (s *Server) readQuestion(l *i18n.Localizer, f *pages.Form, clinics []pages.Option) knownQuestion {
+	acts := []string{interpret}
 	for _, a := range credentialing.Activities {
 		acts = append(acts, string(a))
 	}
-	yes := credentialing.Yes()
-	ask := credentialing.Ask{Mode: credentialing.Plan, Person: identity.PersonID(f.Require(l, "person", i18n.OfficerPerson, 40)),
-		Activity: credentialing.Activity(f.Choose(l, "activity", i18n.OfficerActivity, acts...))}
-	place := f.Require(l, "place", i18n.OfficerWhere, 6)
-	at, err := time.ParseInLocation(localTime, f.Value("at"), l.Zone())
-	if err != nil {
+	q := knownQuestion{person: identity.PersonID(f.Require(l, "person", i18n.OfficerPerson, 40)), activity: f.Choose(l, "activity", i18n.OfficerActivity, acts...),
+		known: s.readKnown(l, f, "known")}
+	var ok bool
+	if q.at, q.until, _, ok = readWhen(f.Value("at"), l.Zone()); !ok {
 		f.Fail("at", i18n.OfficerWhenBad)
 	}
-	ask.At = at.UTC()
-	ask.Case = credentialing.CaseContext{Organization: identity.OrganizationID(f.Value("clinic")), Places: []string{place}, LocationConfirmed: yes,
+	if q.activity == interpret {
+		both := strings.Fields(strings.ReplaceAll(f.Value("languages"), ",", " "))
+		if len(both) == 2 {
+			q.pair = [2]string(both)
+		} else {
+			f.Fail("languages", i18n.ThenLanguagesBad)
+		}
+		if q.way = credentialing.InterpretModes[0]; f.Value("way") != "" {
+			q.way = f.Choose(l, "way", i18n.ThenMode, credentialing.InterpretModes...)
+		}
+		return q
+	}
+	q.place = strings.ToUpper(f.Require(l, "place", i18n.OfficerWhere, 6))
+	if clinic := f.Value("clinic"); clinic != "" && !slices.ContainsFunc(clinics, func(o pages.Option) bool { return o.Value == clinic }) {
+		f.Fail("clinic", i18n.FormChoose, i18n.V{"Field": l.T(i18n.OfficerClinic)})
+	}
+	yes := credentialing.Yes()
+	q.ask = credentialing.Ask{Mode: credentialing.Plan, Person: q.person, Activity: credentialing.Activity(q.activity), At: q.at, Through: q.until}
+	q.ask.Case = credentialing.CaseContext{Organization: identity.OrganizationID(f.Value("clinic")), Places: []string{q.place}, LocationConfirmed: yes,
 		IdentityConfirmed: yes, Modality: "live-video", Interpreter: yes, PatientLanguages: []string{}, FirstContact: credentialing.No(),
 		ControlledSubstance: credentialing.No(), PriorInPerson: yes, LongTerm: credentialing.No(),
 		Local: credentialing.LocalPhysician{ID: identity.PersonID(f.Value("local")), Requested: yes, Present: yes, FinalAuthority: yes, Signed: credentialing.No()}}
 	for _, c := range []string{"telehealth", "share-with-specialist", "overseas-transfer", "remote-only-explained"} {
-		ask.Case.Consents = append(ask.Case.Consents, credentialing.Consent{Type: c, Recorded: ask.At})
+		q.ask.Case.Consents = append(q.ask.Case.Consents, credentialing.Consent{Type: c, Recorded: q.at})
 	}
-	return ask
+	return q
+}
+
+func (s *Server) answerKnown(ctx context.Context, actor identity.Actor, q knownQuestion) (credentialing.KnownAnswer, error) {
+	if q.activity == interpret {
+		return s.d.Credentialing.QualifiedKnown(ctx, actor, credentialing.Qualify{Person: q.person, Pair: q.pair, Mode: q.way, At: q.at, Through: q.until}, q.known)
+	}
+	return s.d.Credentialing.AskKnown(ctx, actor, q.ask, q.known)
 }
 
 func (s *Server) tryChoices(ctx context.Context, actor identity.Actor, l *i18n.Localizer, p *pages.TryPage) error {
@@ -83,18 +133,16 @@ func (s *Server) tryChoices(ctx context.Context, actor identity.Actor, l *i18n.L
 	if err != nil {
 		return fmt.Errorf("people on file: %w", err)
 	}
-	names, err := s.namesOf(ctx, onFile)
-	if err != nil {
-		return err
-	}
-	for _, id := range onFile {
-		p.People = append(p.People, pages.Option{Value: string(id), Text: names[id]})
+	for _, who := range onFile {
+		p.People = append(p.People, pages.Option{Value: string(who.ID), Text: who.Name})
 	}
 	byText := func(a, b pages.Option) int { return strings.Compare(a.Text, b.Text) }
 	slices.SortFunc(p.People, byText)
 	for _, a := range credentialing.Activities {
 		p.Acts = append(p.Acts, pages.Option{Value: string(a), Text: l.T(i18n.ID("scope.activity." + string(a)))})
 	}
+	p.Acts = append(p.Acts, pages.Option{Value: interpret, Text: l.T(i18n.ThenInterpret)})
+	p.Modes = options(l, "officer.mode.", credentialing.InterpretModes...)
 	for _, code := range s.d.Credentialing.Rules().Places() {
 		p.Places = append(p.Places, pages.Option{Value: code, Text: l.Place(code)})
 	}
@@ -196,10 +244,31 @@ func (s *Server) reasonRows(l *i18n.Localizer, codes []string) (out []pages.Reas
 	return out
 }
 
-func (s *Server) tryAnswer(l *i18n.Localizer, d credentialing.Determination, rules []credentialing.RuleAnswer) *pages.TryAnswer {
-	a := &pages.TryAnswer{Decision: i18n.ID("scope.decision." + string(d.Decision)), Level: decisionLevel(d.Decision),
-		Reasons: s.reasonRows(l, d.Reasons), Conditions: s.reasonRows(l, d.Conditions)}
-	for _, r := range rules {
+// tryAnswer shows an answer with all that it rests on.
+func (s *Server) tryAnswer(ctx context.Context, l *i18n.Localizer, q knownQuestion, known credentialing.KnownAnswer) (*pages.TryAnswer, error) {
+	a := &pages.TryAnswer{At: known.At, Until: q.until, Known: known.Known}
+	var err error
+	if a.Record, err = s.pastRecord(ctx, l, known); err != nil {
+		return nil, err
+	}
+	if q.activity == interpret {
+		a.Decision, a.Level, a.Ends = i18n.ThenQualifiedYes, pages.LevelOK, known.Qualification.Until
+		if reason := known.Qualification.Reason; !known.Qualification.OK {
+			a.Decision, a.Level, a.Reasons = i18n.ThenQualifiedNo, pages.LevelBad, s.reasonRows(l, []string{reason})
+		}
+		return a, nil
+	}
+	d := known.Determination
+	a.Decision, a.Level, a.Ends, a.Accepted = i18n.ID("scope.decision."+string(d.Decision)), decisionLevel(d.Decision), d.Until, d.AcceptUnverified
+	a.Reasons, a.Conditions, a.Hash = s.reasonRows(l, d.Reasons), s.reasonRows(l, d.Conditions), hex.EncodeToString(d.Hash[:])
+	for _, e := range known.Editions {
+		row := pages.EditionRow{Code: e.Code, Version: e.Version, SHA256: e.SHA256, Since: e.Since}
+		if e.Code != d.ConditionsList.Code {
+			row.State, row.Level = packState(e.Status), packLevel(e.Status)
+		}
+		a.Editions = append(a.Editions, row)
+	}
+	for _, r := range known.Rules {
 		row := pages.RuleRow{Rule: r.Rule, Place: r.Place, Effect: i18n.ID("officer.effect." + string(r.Effect)), Holds: truthID(r.Holds), Level: pages.LevelInfo}
 		if r.Holds != credentialing.False {
 			switch r.Effect {
@@ -219,7 +288,70 @@ func (s *Server) tryAnswer(l *i18n.Localizer, d credentialing.Determination, rul
 		}
 		a.Rules = append(a.Rules, row)
 	}
-	return a
+	return a, nil
+}
+
+// pastRecord is what was on record about a person, for a page.
+func (s *Server) pastRecord(ctx context.Context, l *i18n.Localizer, known credentialing.KnownAnswer) (r pages.PastRecord, err error) {
+	names, err := s.namesOf(ctx, []identity.PersonID{known.Person})
+	if err != nil {
+		return r, err
+	}
+	r.Name, r.Checked = names[known.Person], known.CheckedAt
+	r.File = "/credentials/people/" + string(known.Person) + "/as-known?" + url.Values{"valid": {known.At.In(l.Zone()).Format(localTime)},
+		"known": {known.Known.In(l.Zone()).Format(localTime)}}.Encode()
+	for _, c := range known.Credentials {
+		r.Credentials = append(r.Credentials, pastRow(c))
+	}
+	for _, c := range known.Local {
+		r.Local = append(r.Local, pastRow(c))
+	}
+	for _, e := range known.Exclusions {
+		r.Exclusions = append(r.Exclusions, pages.StandRow{Text: l.T(i18n.RecordExcluded), Detail: e.List + " " + e.Entry, From: e.From, Until: e.To,
+			Held: holds(e.From, e.To, known.At), Bad: true})
+	}
+	if r.Roles, err = s.roleRows(ctx, l, known.Roles); err != nil {
+		return r, err
+	}
+	r.Statements = statementRows(known.OwnPlaces, known.At)
+	for _, x := range known.Facility {
+		r.Clinic = append(r.Clinic, pages.StandRow{Text: l.T(i18n.ThenLicense, i18n.V{"Number": x.Number}), Detail: l.Place(x.Jurisdiction), From: x.ValidFrom,
+			Until: x.ValidTo, Held: x.InForce(known.At)})
+	}
+	for _, x := range known.Agreements {
+		name, err := s.facilityName(ctx, string(x.To))
+		if err != nil {
+			return r, err
+		}
+		r.Clinic = append(r.Clinic, pages.StandRow{Text: l.T(i18n.ThenAgreement, i18n.V{"Name": name}), From: x.ValidFrom, Until: x.ValidTo, Held: x.InForce(known.At)})
+	}
+	return r, nil
+}
+
+// roleRows are roles with how they stood.
+func (s *Server) roleRows(ctx context.Context, l *i18n.Localizer, roles []credentialing.PastRole) (out []pages.StandRow, err error) {
+	for _, g := range roles {
+		row := pages.StandRow{Text: roleName(l, g.Role), From: g.From, Until: g.Until, Held: g.Held}
+		if g.Organization != "" {
+			if row.Detail, err = s.facilityName(ctx, string(g.Organization)); err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, row)
+	}
+	return out, nil
+}
+
+// statementRows are the places that somebody worked from, as they stood at an instant.
+func statementRows(list []credentialing.OwnPlaceState, at time.Time) (out []pages.OwnPlaceRow) {
+	for _, o := range list {
+		row := pages.OwnPlaceRow{Place: o.Place, Home: o.Home, At: o.SignedAt, Until: o.Until, Level: pages.LevelWarn, State: i18n.OwnPlaceMissing}
+		if o.Stated(at) {
+			row.Level, row.State = pages.LevelOK, i18n.OwnPlaceOK
+		}
+		out = append(out, row)
+	}
+	return out
 }
 
 func truthID(t credentialing.Truth) i18n.ID { return i18n.ID("officer.truth." + t.String()) }

@@ -176,6 +176,10 @@ func benchCredentialing(ctx context.Context, e environment, bookings int) error 
 		return fmt.Errorf("looked at %d visits, %d set aside, %d restored, %d skipped of %d: not what was to be measured",
 			done.Appointments, done.SetAside, done.Restored, done.Skipped, b.visits)
 	}
+	if queue, err = b.queueAllHeld(ctx); err != nil {
+		return err
+	}
+	list = append(list, queue...)
 	return printFigures(e.out, list)
 }
 
@@ -464,10 +468,5 @@ func (b *bench) evaluate(ctx context.Context) (figure, error) {
 
 // suspend reports that every specialist's license at home is suspended.
 func (b *bench) suspend(ctx context.Context) error {
-	for _, id := range b.licenses {
-		if _, err := b.a.credentialing.ReportStatus(ctx, b.officer, credentialing.StatusReport{Credential: id, Status: credentialing.StatusSuspended, Source: "Issuer"}); err != nil {
-			return err
-		}
-	}
-	return nil
+	return b.report(ctx, b.officer, credentialing.StatusSuspended, b.licenses)
 }

@@ -19,7 +19,7 @@ var platformWide = []string{"audit_leaf", "role_grant", "login", "facility_licen
 // again, of what they are.
 var asOwner = []string{"busy", "mark_reviews", "mark_all_reviews", "reviews_due", "cases_due", "reminders_due", "reminders_missing", "zone_stale", "zone_overtaken", "fair_hours",
 	"lapse_holds", "presence_windows", "presences_untold", "taken", "taken_locked", "waiting_due", "interpreter_load", "interpreters_due",
-	"reply_clinic", "replies_due", "zone_due", "places_relied_on", "clinics_waiting", "windows_unfilled", "presences_open"}
+	"reply_clinic", "replies_due", "zone_due", "places_relied_on", "places_refused", "clinics_waiting", "windows_unfilled", "presences_open"}
 
 // CheckPolicies says what is wrong with the second lock of the database as the
 // application sees it, nil when nothing is: a role that skips row policies, a table

@@ -16,25 +16,29 @@ import (
 // Subjects are the questions that the open cases of a clinic rest on: what an officer
 // must know before other rules come into force. It is for officers and jobs.
 func (s *Service) Subjects(ctx context.Context, actor identity.Actor, org identity.OrganizationID) ([]credentialing.Subject, error) {
-	return s.subjects(ctx, actor, org, `select id from clinical_case where organization_id = $1 and $2::timestamptz is not null`)
+	return s.subjects(ctx, actor, org, `select id from clinical_case where organization_id = @organization`, pgx.StrictNamedArgs{})
 }
 
 // RefusedSubjects are those of Subjects that may be refused now: of the cases against
-// whose people something stands, and of those that are due to be looked at again.
-func (s *Service) RefusedSubjects(ctx context.Context, actor identity.Actor, org identity.OrganizationID) ([]credentialing.Subject, error) {
+// whose people something stands, and of those that are due to be looked at again. Only
+// cases come of which one of the people is a member.
+func (s *Service) RefusedSubjects(ctx context.Context, actor identity.Actor, org identity.OrganizationID, people []identity.PersonID) ([]credentialing.Subject, error) {
 	return s.subjects(ctx, actor, org, `
-		select case_id from case_review where organization_id = $1 and held <> '[]'
-		union
-		select case_id from case_review where organization_id = $1 and next_change_at <= $2`)
+		select r.case_id
+		from case_review r
+		where r.organization_id = @organization and (r.held <> '[]' or r.next_change_at <= @now)
+			and r.case_id in (select m.case_id from case_member m where m.person_id = any(@people::uuid[]) and m.until_at is null)`,
+		pgx.StrictNamedArgs{"people": people, "now": s.db.Now()})
 }
 
-func (s *Service) subjects(ctx context.Context, actor identity.Actor, org identity.OrganizationID, which string) ([]credentialing.Subject, error) {
+func (s *Service) subjects(ctx context.Context, actor identity.Actor, org identity.OrganizationID, which string, args pgx.StrictNamedArgs) ([]credentialing.Subject, error) {
 	if actor.Job == "" && !actor.Has(identity.RoleOfficer) {
 		return nil, ErrNotFound
 	}
 	var out []credentialing.Subject
 	err := s.db.Read(ctx, audit.Scope{Organization: string(org), Person: string(actor.Person)}, func(tx *audit.Tx) error {
-		rows, err := tx.Query(ctx, which, string(org), tx.Now())
+		args["organization"] = string(org)
+		rows, err := tx.Query(ctx, which, args)
 		if err != nil {
 			return err
 		}

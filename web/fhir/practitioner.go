@@ -14,10 +14,11 @@ type Object = map[string]any
 
 // Source is what is exported of a person.
 type Source struct {
-	Base   string // address of the API without a slash at the end; ours of extensions and codes begin with it
+	Base   string    // address of the API without a slash at the end; ours of extensions and codes begin with it
+	At     time.Time // the instant asked about
 	Person identity.Person
-	File   credentialing.PersonFile // as of the instant asked about
-	Roles  []identity.Grant
+	File   credentialing.PersonFile // as of that instant
+	Roles  []credentialing.PastRole // with those that have ended
 	// Organizations are the names of those that Roles, facilities and Verifiers mean.
 	Organizations map[identity.OrganizationID]string
 	// Verifiers are the organizations that those who verified work for.
@@ -78,11 +79,18 @@ func (s Source) self() Object {
 	return Object{"reference": "Practitioner/" + string(s.Person.ID), "type": "Practitioner", "display": s.Person.Name}
 }
 
-// Practitioner is FHIR R4 Practitioner: the qualifications are what was verified.
+// Practitioner is FHIR R4 Practitioner: the qualifications are what was verified, and the
+// numbers of licenses and registrations among them are identifiers too.
 func (s Source) Practitioner() Object {
-	o := Object{"resourceType": "Practitioner", "id": string(s.Person.ID), "active": !s.Person.Disabled,
-		"identifier": []any{Object{"system": s.Base + "/person", "value": string(s.Person.ID)}},
-		"name":       []any{Object{"text": s.Person.Name}}}
+	identifiers := []any{Object{"system": s.Base + "/person", "value": string(s.Person.ID)}}
+	for _, c := range s.File.Credentials {
+		if c.Counts.Verified != nil && (c.Kind == credentialing.KindLicense || c.Kind == credentialing.KindRegistration) {
+			identifiers = append(identifiers, Object{"type": Object{"coding": []any{Object{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "LN"}}},
+				"value": c.Number, "assigner": Object{"display": c.Issuer}})
+		}
+	}
+	o := Object{"resourceType": "Practitioner", "id": string(s.Person.ID), "active": !s.Person.Disabled, "identifier": identifiers,
+		"name": []any{Object{"text": s.Person.Name}}}
 	var languages, held []any
 	for _, tag := range s.Person.Languages {
 		languages = append(languages, Object{"coding": []any{Object{"system": "urn:ietf:bcp:47", "code": tag}}})
@@ -151,12 +159,12 @@ func iso3166(code string) string {
 	return "urn:iso:std:iso:3166"
 }
 
-// PractitionerRoles are FHIR R4 PractitionerRole: one for each role in force, with the privileges
-// that the person has at its organization.
+// PractitionerRoles are FHIR R4 PractitionerRole: one for each role, with the privileges that
+// the person has at its organization. One that is over, or is to come, is not active.
 func (s Source) PractitionerRoles() []Object {
 	var out []Object
 	for _, g := range s.Roles {
-		o := Object{"resourceType": "PractitionerRole", "id": g.ID, "active": !s.Person.Disabled, "practitioner": s.self(), "code": []any{s.coding("role", string(g.Role))}}
+		o := Object{"resourceType": "PractitionerRole", "id": g.ID, "active": g.Held && !s.Person.Disabled, "practitioner": s.self(), "code": []any{s.coding("role", string(g.Role))}}
 		p := Object{}
 		set(p, "start", instant(g.From))
 		set(p, "end", instant(g.Until))

@@ -1,7 +1,6 @@
 package fhir
 
 import (
-	"strings"
 	"time"
 
 	"github.com/consilium-health/consilium/credentialing"
@@ -99,38 +98,4 @@ func (s Source) waiting(c credentialing.CredentialView) Object {
 		o["primarySource"] = []any{Object{"who": Object{"display": c.Issuer}, "validationStatus": concept("validation-status", answer), "validationDate": instant(v.AskedAt)}}
 	}
 	return o
-}
-
-// Bundle is a searchset of resources at their addresses.
-func Bundle(base, self string, at time.Time, list []Object) Object {
-	var entries []any
-	for _, o := range list {
-		entries = append(entries, Object{"fullUrl": base + "/" + o["resourceType"].(string) + "/" + o["id"].(string), "resource": o, "search": Object{"mode": "match"}})
-	}
-	b := Object{"resourceType": "Bundle", "type": "searchset", "total": len(list), "timestamp": instant(at), "link": []any{Object{"relation": "self", "url": self}}}
-	put(b, "entry", entries)
-	return b
-}
-
-// Outcome says why something was refused, in the words of FHIR R4 issue-type.
-func Outcome(code, text string) Object {
-	return Object{"resourceType": "OperationOutcome", "issue": []any{Object{"severity": "error", "code": code, "details": Object{"text": text}}}}
-}
-
-// Capability is what the API does.
-func Capability(base string, at time.Time) Object {
-	search := func(name, kind string) []any { return []any{Object{"name": name, "type": kind}} }
-	resource := func(kind, interaction string, params []any) Object {
-		r := Object{"type": kind, "interaction": []any{Object{"code": interaction}}}
-		put(r, "searchParam", params)
-		return r
-	}
-	return Object{"resourceType": "CapabilityStatement", "status": "active", "date": instant(at), "kind": "instance", "fhirVersion": "4.0.1",
-		"format": []any{"application/fhir+json"}, "implementation": Object{"description": "Consilium", "url": strings.TrimSuffix(base, "/")},
-		"software": Object{"name": "Consilium"},
-		"rest": []any{Object{"mode": "server", "resource": []any{
-			resource("Practitioner", "read", nil),
-			resource("PractitionerRole", "search-type", search("practitioner", "reference")),
-			resource("VerificationResult", "search-type", search("target", "reference")),
-		}}}}
 }

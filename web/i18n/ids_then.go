@@ -1,0 +1,37 @@
+package i18n
+
+// Messages of the area then: questions about what was true at one instant, as it was
+// known at another.
+const (
+	ThenAbout         ID = "then.about"
+	ThenAboutSpan     ID = "then.about.span"
+	ThenAgreement     ID = "then.agreement"
+	ThenAsk           ID = "then.ask"
+	ThenClinic        ID = "then.clinic"
+	ThenCounted       ID = "then.counted"
+	ThenEdition       ID = "then.edition"
+	ThenFrom          ID = "then.from"
+	ThenFuture        ID = "then.future"
+	ThenHash          ID = "then.hash"
+	ThenInterpret     ID = "then.interpret"
+	ThenInterpreter   ID = "then.interpreter"
+	ThenKnown         ID = "then.known"
+	ThenKnownHint     ID = "then.known.hint"
+	ThenLanguages     ID = "then.languages"
+	ThenLanguagesBad  ID = "then.languages.bad"
+	ThenLanguagesHint ID = "then.languages.hint"
+	ThenLicense       ID = "then.license"
+	ThenLocal         ID = "then.local"
+	ThenMode          ID = "then.mode"
+	ThenNone          ID = "then.none"
+	ThenNotyet        ID = "then.notyet"
+	ThenPersonNone    ID = "then.person.none"
+	ThenQualifiedNo   ID = "then.qualified.no"
+	ThenQualifiedYes  ID = "then.qualified.yes"
+	ThenRoleHeld      ID = "then.role.held"
+	ThenRoleNot       ID = "then.role.not"
+	ThenRoles         ID = "then.roles"
+	ThenSince         ID = "then.since"
+	ThenStatements    ID = "then.statements"
+	ThenYear          ID = "then.year"
+)
