@@ -59,6 +59,11 @@ func (s *Server) tryQuestion(w http.ResponseWriter, r *http.Request) error {
 			}
 		}
 	}
+	for _, field := range []string{"at", "known"} { // an instant of a link stands in the field as on the reader's clock
+		if at, err := time.Parse(time.RFC3339Nano, f.Value(field)); err == nil {
+			f.Values.Set(field, at.In(l.Zone()).Format(localTime))
+		}
+	}
 	p.Form = f
 	var err error
 	if p.Layout, err = s.layout(w, r, i18n.OfficerTry); err != nil {
