@@ -3,6 +3,7 @@ package credentialing
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -67,7 +68,8 @@ func (s *Service) exportMoments(ctx context.Context, tx *audit.Tx, person identi
 			union all select u.at from credential_claim cl join credential c on c.id = cl.credential_id, lateral (values (lower(cl.known)), (upper(cl.known))) as u (at)
 				where c.person_id = @person
 			union all select u.at from verification v, lateral (values (lower(v.known)), (upper(v.known))) as u (at) where v.subject_id = @person
-			union all select recorded_at from credential_status where subject_id = @person) x
+			union all select recorded_at from credential_status where subject_id = @person
+			union all select r.recorded_at from proxy_review r join credential c on c.id = r.credential_id where c.person_id = @person) x
 		where x.at <= @now and x.at > @since
 		order by x.at`, pgx.StrictNamedArgs{"person": string(person), "now": tx.Now(), "since": since})
 	if err != nil {
@@ -124,7 +126,14 @@ func (s *Service) exportAt(ctx context.Context, tx *audit.Tx, person identity.Pe
 	if v.File.Credentials, err = pgx.CollectRows(rows, scanView); err != nil {
 		return v, mapped("read credentials", err)
 	}
-	s.standings(v.File.Credentials, held, at)
+	byID := s.standings(v.File.Credentials, held, at)
+	if err := selectReviews(ctx, tx, slices.Sorted(maps.Keys(byID)), byID); err != nil {
+		return v, err
+	}
+	for _, c := range byID {
+		c.Reviews = slices.DeleteFunc(c.Reviews, func(r ProxyReview) bool { return r.RecordedAt.After(at) })
+		c.NextReview = c.reviewDue()
+	}
 	return v, nil
 }
 

@@ -143,11 +143,11 @@ func TestFHIRExportOfPrivilegesAndEmptyFiles(t *testing.T) {
 	}
 	for _, c := range []struct {
 		why   string
-		roles []identity.Grant
+		roles []credentialing.PastRole
 		want  string // the ids of the roles with which it stands
 	}{
-		{"at the distant site", []identity.Grant{{ID: "a", Organization: "org-2", Role: identity.RoleSpecialist}, {ID: "b", Organization: "org-3", Role: identity.RoleSpecialist}}, "a"},
-		{"at neither", []identity.Grant{{ID: "a", Organization: "org-4", Role: identity.RoleOfficer}, {ID: "b", Organization: "org-3", Role: identity.RoleSpecialist}}, "b"},
+		{"at the distant site", []credentialing.PastRole{{Held: true, ID: "a", Organization: "org-2", Role: identity.RoleSpecialist}, {Held: true, ID: "b", Organization: "org-3", Role: identity.RoleSpecialist}}, "a"},
+		{"at neither", []credentialing.PastRole{{Held: true, ID: "a", Organization: "org-4", Role: identity.RoleOfficer}, {Held: true, ID: "b", Organization: "org-3", Role: identity.RoleSpecialist}}, "b"},
 	} {
 		src.Roles = c.roles
 		var with string

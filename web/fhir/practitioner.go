@@ -193,14 +193,14 @@ func (s Source) PractitionerRoles() []Object {
 // standsWith tells with which role a privilege stands: with that at its facility; one by
 // proxy also with that at the distant site, or, if there is neither, with each role of a
 // specialist, for the person works for the facility only through the agreement.
-func (s Source) standsWith(c credentialing.CredentialView, g identity.Grant) bool {
-	at := func(g identity.Grant) bool {
+func (s Source) standsWith(c credentialing.CredentialView, g credentialing.PastRole) bool {
+	at := func(g credentialing.PastRole) bool {
 		return c.Counts.Facility == string(g.Organization) || c.Claim.Proxy != nil && g.Organization != "" && c.Claim.Proxy.Site == g.Organization
 	}
 	if at(g) || c.Kind != credentialing.KindPrivilegeByProxy {
 		return at(g)
 	}
-	return g.Role == identity.RoleSpecialist && !slices.ContainsFunc(s.Roles, at)
+	return g.Role == identity.RoleSpecialist && !slices.ContainsFunc(s.Roles, func(g credentialing.PastRole) bool { return g.Held && at(g) })
 }
 
 // proxy are the parts of a privilege by proxy: the written agreement with its parties and
