@@ -261,16 +261,6 @@ func (rs *RuleSet) layers(code string, under []string) ([]*Pack, error) {
 	return slices.Compact(all), nil
 }
 
-// applies tells whether a pack's rules are asked of a patient in one of the places.
-func (rs *RuleSet) applies(code string, places []string) bool {
-	for _, place := range places {
-		if pl, ok := rs.places[place]; ok && slices.ContainsFunc(pl.packs, func(p *Pack) bool { return p.Code == code }) {
-			return true
-		}
-	}
-	return false
-}
-
 // Codes are the codes of all packs, sorted.
 func (rs *RuleSet) Codes() []string {
 	codes := make([]string, 0, len(rs.packs))

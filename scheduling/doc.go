@@ -30,9 +30,10 @@
 // How fast it is, `consilium bench scheduling` measures. The targets are 20 µs for a search
 // of five parties over 60 days, 1 ms (p99 5 ms) for the answer of free starts over HTTP, and
 // 1 000 bookings a second, with 10 000 practitioners and 200 000 appointments stored. On two
-// processors that others used at the same time (load 35 to 40), Go 1.26.8, PostgreSQL 15 with
-// fsync: 29 µs of processor time; p50 2.0 ms and p99 82 ms, 1.4 ms of processor time of the
-// service's own; 73 bookings a second, 2.1 ms of processor time of the service's own and, with
-// 5 000 appointments stored, about 4.6 ms of the database's. Bookings and free starts miss
-// their targets; no run with this many stored has been made on a quiet machine.
+// processors with some other work on them (load 2.5 to 3.5), Go 1.26.8, PostgreSQL 15 with
+// fsync, 2026-11-25: 12 µs for a search; p50 1.8 ms and p99 4.9 ms for free starts; 493
+// bookings a second, 1.1 ms of processor time of the service's own each. With little stored
+// (500 and 5 000), alternating with the binary of the day before: 314, 307 and 458 bookings a
+// second against 225 and 218, p50 1.6 to 1.8 ms against 3.0 to 3.2. Bookings and the median of
+// free starts miss their targets.
 package scheduling
