@@ -95,7 +95,6 @@ long)
 	step "browser code bundles" bundle
 	step "build" $GO build -o bin/ ./cmd/consilium ./cmd/consultbot
 	counted "the main job on a LiveKit server" browser mainJobOnLiveKit
-	counted "a renewal by the link of a reminder" browser renewal
 	counted "times with interpreters in relay and by turns" browser times
 	counted "Arabic to German through English" browser a4
 	counted "promises, soak, long fuzzing" gotest -tags promise -race -timeout 8h ./...
